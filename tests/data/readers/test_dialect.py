@@ -74,6 +74,14 @@ def test_a_name_may_begin_with_a_hash(tmp_path: Path) -> None:
     assert read(source).texts == ["one", "#two"]
 
 
+def test_a_comment_with_as_many_commas_as_the_header_is_one(tmp_path: Path) -> None:
+    rows = "".join(f"The parcel {n} has not arrived,{'xy'[n % 2]}\n" for n in range(8))
+    source = written(tmp_path, f"# exported by Redash, 2024-01-02\nKommentar,Klasse\n{rows}")
+    assert open_table(source, DataRecipe(), "train").names == ("Kommentar", "Klasse")
+    source = written(tmp_path, f"# comment, kind\n{rows}")
+    assert open_table(source, DataRecipe(), "train").names == ("# comment", "kind")
+
+
 def test_the_separator_of_the_recipe_is_taken_whatever_the_content(tmp_path: Path) -> None:
     rows = read(written(tmp_path, "text:label\na, b:x\nc, d:y\n"), separator=":")
     assert (rows.texts, rows.label_names) == (["a, b", "c, d"], ("x", "y"))
@@ -166,14 +174,6 @@ def test_quotation_marks_in_a_file_of_tabs_may_open_every_text(tmp_path: Path) -
     assert (rows.texts[:2], rows.label_names) == (['"He said so.', '"She said so, too.'], ("x", "y"))
 
 
-def test_a_file_without_a_header_takes_the_names_of_the_recipe(tmp_path: Path) -> None:
-    columns = ["label", "id", "date", "user", "text"]
-    rows = read(written(tmp_path, TWEETS), columns=columns)
-    assert rows.texts == ["Off to the beach at last!", "My phone died again today..."]
-    assert (rows.label_names, rows.ids) == (("0", "4"), ["1467", "1468"])
-    words = r"names 2 columns, but its first line has 5\nName all .* as the first line of the file, such as label,"
-    with pytest.raises(UserError, match=words):
-        read(written(tmp_path, TWEETS), columns=columns[:2])
 def test_unrelated_quotation_marks_in_a_file_of_tabs_join_no_rows(tmp_path: Path) -> None:
     lines = [f"{'xy'[n % 2]}\ttext {n}\n" for n in range(8)]
     lines[2], lines[5] = 'x\t"Be yourself; everyone else is taken\n', 'y\tOscar Wilde said: be yourself"\n'
@@ -183,6 +183,14 @@ def test_unrelated_quotation_marks_in_a_file_of_tabs_join_no_rows(tmp_path: Path
     assert rows.texts == ["One\n\ntwo", "Three"]
 
 
+def test_a_file_without_a_header_takes_the_names_of_the_recipe(tmp_path: Path) -> None:
+    columns = ["label", "id", "date", "user", "text"]
+    rows = read(written(tmp_path, TWEETS), columns=columns)
+    assert rows.texts == ["Off to the beach at last!", "My phone died again today..."]
+    assert (rows.label_names, rows.ids) == (("0", "4"), ["1467", "1468"])
+    words = r"names 2 columns, but its first line has 5\nName all .* as the first line of the file, such as label,"
+    with pytest.raises(UserError, match=words):
+        read(written(tmp_path, TWEETS), columns=columns[:2])
 
 
 def test_the_names_of_the_recipe_leave_a_header_a_header(tmp_path: Path) -> None:

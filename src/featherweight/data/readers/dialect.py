@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
+from featherweight.data.readers.header import is_header
 from featherweight.data.readers.long_separators import UNIT, long_separator, with_units
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.tables_of_r import table_of_r
@@ -124,7 +125,7 @@ def _with_one_character(head: str, cut: bool, reading: Reading, *, tabs: bool) -
         separator = next(rare, separator)
     if not chosen and _agreement(rest, cut, separator) == 0:
         separator = usual
-    while comments and (not rest or _is_record(comments[-1], rest[0], separator, reading)):
+    while comments and (not rest or _is_record(comments[-1], rest, cut, separator, reading)):
         rest = [comments.pop(), *rest]
     body = body[len(comments) :]
     blanks = _quotes_after_blanks(body, cut, separator)
@@ -214,13 +215,19 @@ def _parsed(
     return records[:-1] if cut else records, False
 
 
-def _is_record(comment: str, line: str, separator: str, reading: Reading) -> bool:
+def _is_record(comment: str, rest: Sequence[str], cut: bool, separator: str, reading: Reading) -> bool:
     """Whether ``comment``, a line that begins with #, is a header or a row of the table, not a comment.
 
-    It is if it has as many fields as ``line``, the first line below the comments, and ``line`` is not the header. A
-    line of one field is only taken for a row if the recipe has names for the columns.
+    It is if it has as many fields as the first line of the ``rest`` below the comments, which is not the header. If a
+    blank follows the #, a first line that looks like a header is one. A line of one field is only taken for a row if
+    the recipe has names for the columns.
     """
-    fields, after = (next(csv.reader([text], delimiter=separator), []) for text in (comment, line))
+    fields, after = (next(csv.reader([text], delimiter=separator), []) for text in (comment, rest[0]))
     if any(field.strip().casefold() in reading.known for field in after):
         return False
+    known = any(field.lstrip("# ").rstrip().casefold() in reading.known for field in fields)
+    if comment[1:2].isspace() and not known and not reading.columns:
+        records, _ = _parsed(rest, cut, separator, blanks=False)
+        if records and is_header(records[0], [record for record in records[1:] if len(record) == len(records[0])]):
+            return False
     return len(fields) == len(after) and (len(fields) > 1 or bool(reading.columns))
