@@ -40,6 +40,8 @@ def labels_of(rows: Any) -> list[str]:
     {"version": 1, "data": ROWS},
     {"meta": {"by": "me"}, "export": {"items": ROWS, "tags": ["x", "y"]}},
     {"users": [{"name": "me"}], "entries": ROWS},
+    {"description": "Reviews of 2024", "version": 1, "reviews": ROWS},
+    {"id": 7, "title": "Reviews", "train": ROWS, "test": ROWS},
     {"users": [{"name": "me"}], "data": [[row["text"], row["label"]] for row in ROWS]},
     json.dumps({"data": ROWS}, indent=2),
     "".join(map(json.dumps, ROWS)),
@@ -59,6 +61,14 @@ def test_rows_are_found_wherever_they_are(tmp_path: Path, content: Any, ending: 
 def test_the_key_that_the_rows_are_under_is_said(tmp_path: Path) -> None:
     rows = read(written(tmp_path, {"export": {"hits": ROWS}}))
     assert rows.notes == (f"{tmp_path / 'rows.json'}: its rows are those under the key 'export.hits'",)
+
+
+def test_a_list_of_the_classes_is_not_taken_for_the_rows(tmp_path: Path) -> None:
+    classes = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+    content = {"documents": [{"content": "One", "kind": "a"}, {"content": "Two", "kind": "b"}], "categories": classes}
+    assert list(open_table(written(tmp_path, content), DataRecipe(), "train").read("content")) == ["One", "Two"]
+    row = {"id": 5, "title": "It broke", "labels": [{"name": "bug"}]}
+    assert list(open_table(written(tmp_path, row), DataRecipe(), "train").read("title")) == ["It broke"]
 
 
 @pytest.mark.parametrize("row", [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from featherweight.data.readers.conversion import free_name
@@ -20,6 +20,8 @@ from featherweight.formatting import listed
 
 _ROWS = ("data", "rows", "records", "items", "examples", "documents", "results", "instances", "samples")
 """Usual keys of the rows, which decide if an object has several lists."""
+_OF_DATA_SETS = frozenset({"id", "title", "description"})
+"""Names that an object beside its rows may have, too; it is no row itself."""
 _DEEPEST = 4
 _FEW_ROWS = 5
 """Minimum number of objects with the same keys that are rows, each under its id, although lists are in them."""
@@ -64,8 +66,15 @@ def json_parts(value: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_row(value: Mapping[str, Any], reading: Reading) -> bool:
     """Whether an object is a single row: a known column name (such as "text") has a value that is no list or object."""
-    named = [inner for key, inner in value.items() if key.casefold() in reading.known]
-    return any(not isinstance(inner, list | dict) for inner in named)
+    named = {key.casefold() for key, inner in value.items() if not isinstance(inner, list | dict)} & {*reading.known}
+    return bool(named) and not (named <= _OF_DATA_SETS and _has_rows(value, reading))
+
+
+def _has_rows(value: Mapping[str, Any], reading: Reading) -> bool:
+    """Whether an object has parts such as ``train``, or a list of rows: with known names, or of five or more."""
+    lists = [rows for _, rows in _lists(value, ())]
+    known = replace(reading, known=tuple({*reading.known} - _OF_DATA_SETS))
+    return bool(json_parts(value)) or any(len(rows) >= _FEW_ROWS or _has_names(rows, known) for rows in lists)
 
 
 def _of_part(value: Mapping[str, Any], parts: Mapping[str, str], reading: Reading, content: Content) -> Found:
@@ -163,7 +172,9 @@ def _under_a_key(value: Mapping[str, Any], reading: Reading, content: Content) -
     if len(found) > 1:
         named = [path for path, rows in found.items() if _has_names(rows, reading)]
         usual = [path for path in found if path[-1].casefold() in _ROWS]
-        chosen = next((paths[0] for paths in (named, usual) if len(paths) == 1), None)
+        others = replace(reading, known=tuple({*reading.known} - {"id"}))  # a list of the classes may have ids, too
+        surely = [path for path in named if _has_names(found[path], others)]
+        chosen = next((paths[0] for paths in (surely, usual, named) if len(paths) == 1), None)
         if chosen is None:
             keys = listed([".".join(path) for path in found])
             raise UserError(
