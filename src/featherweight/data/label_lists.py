@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.labels import code_labels, drop_remedy, is_missing, renumbered
-from featherweight.data.written_lists import is_written_list, labels_of_object, written_list
+from featherweight.data.written_lists import is_empty_list, is_written_list, labels_of_object, written_list
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.hints import to_set
@@ -59,7 +59,7 @@ def code_label_lists(
 def is_empty_cell(cell: Any) -> bool:
     """Whether a cell of a column of lists contains no label."""
     if isinstance(cell, str):
-        return cell.strip() in ("", "[]")
+        return not cell.strip() or is_empty_list(cell.strip())
     return is_missing(cell) if not isinstance(cell, list | tuple) else not cell
 
 
@@ -124,7 +124,7 @@ def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
 
     It is a list if ``names``, all existing labels, contain every separator, or one that begins like a list.
     """
-    lists = any(name.startswith(("[", "<")) for name in names)
+    lists = any(name.startswith(("[", "<", "{", '("', "('", "c(")) for name in names)
     mark = None if lists else next((one for one in SEPARATORS if not any(one in name for name in names)), None)
     return json.dumps(list(labels), ensure_ascii=False) if mark is None else mark.join(labels)
 

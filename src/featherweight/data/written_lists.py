@@ -1,4 +1,4 @@
-"""Parses lists of labels that are stored as text, such as ``["a", "b"]``, ``['a' 'b']`` (NumPy) or ``<a><b>``."""
+"""Parses lists of labels stored as text, such as ``["a", "b"]``, ``['a' 'b']`` (NumPy), ``<a><b>`` or ``{a,b}``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,34 @@ from typing import Any
 _ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?))\s*(?:,|$)""")
 _WITHOUT_COMMAS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[-+]?\d+\.?)(?:\s+|$)""")
 """An item of an array in the notation of NumPy, which `Dataset.to_csv` uses: a text in quotes, or a number."""
+_NUMBER = r"[-+]?\d+"
+_OTHERS = re.compile(
+    rf"""\{{[^{{}}:]*\}}|c?\(\s*(?:["'].*["']|{_NUMBER}(?:\s*,\s*{_NUMBER})*)?\s*,?\s*\)|set\(\)|character\(0\)""",
+    re.DOTALL,
+)
+"""A set of Python or an array of PostgreSQL (``{a,b}``), a tuple, or a vector of R (``c("a", "b")``)."""
+_EMPTY = frozenset({"[]", "{}", "()", "c()", "set()", "character(0)"})
 _TAGS = re.compile(r"(?:<[^<>\s]+>)+")
 """A list of labels in the notation of Stack Exchange, such as ``<a><b>``."""
 
 
 def is_written_list(text: str) -> bool:
     """Whether ``text``, without outer spaces, looks like a list by its brackets; the list may be invalid."""
-    return (text.startswith("[") and text.endswith("]")) or _TAGS.fullmatch(text) is not None
+    return (text.startswith("[") and text.endswith("]")) or any(kind.fullmatch(text) for kind in (_TAGS, _OTHERS))
+
+
+def is_empty_list(text: str) -> bool:
+    """Whether ``text``, without outer spaces, is an empty list in one of the notations."""
+    return text in _EMPTY
 
 
 def written_list(text: str) -> list[Any] | None:
     """The items of the list that ``text`` contains; None if the notation is not known."""
     if text.startswith("<"):
         return text[1:-1].split("><")
+    if is_empty_list(text):
+        return []
+    text = text.removeprefix("c")
     try:
         found = json.loads(text)
         if isinstance(found, list):
