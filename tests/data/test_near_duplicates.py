@@ -43,6 +43,13 @@ def test_a_text_that_occurs_often_gives_a_pair_per_text_and_not_per_pair() -> No
     assert [(pair.first, pair.second) for pair in pairs] == [(0, place) for place in range(1, 1_000)]
 
 
+def test_emoji_and_the_vowel_signs_of_hindi_are_compared() -> None:
+    assert similar_pairs(["\U0001f44d\U0001f44d", "\U0001f621", "!", "\u2764\ufe0f", "\U0001f621!"]) == [
+        Pair(1, 4, 1.0)
+    ]
+    assert similar_pairs(["\u0926\u093f\u0928", "\u0926\u0940\u0928"]) == []
+
+
 def test_texts_without_words_are_equal_and_no_texts_have_no_pairs() -> None:
     assert similar_pairs(["!!!", "..."]) == [Pair(0, 1, 1.0)]
     assert similar_pairs([]) == similar_pairs([], []) == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import sparse
@@ -71,8 +73,19 @@ def _first_places(texts: Sequence[str]) -> dict[str, int]:
 
 
 def _plain(text: str) -> str:
-    """The words of ``text`` in lower case, without punctuation, with one space between them."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    """The words of ``text`` in lower case, without punctuation, with one space between them.
+
+    These are the symbols of a text without words, such as emoji.
+    """
+    words = _words().findall(text.casefold())
+    return " ".join(words) or "".join(one for one in text if unicodedata.category(one).startswith("S"))
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    """Finds words with their combining marks, such as the vowel signs of Hindi, which are no letters of their own."""
+    marks = "".join(one for one in map(chr, range(0x300, 0xFE00)) if unicodedata.category(one).startswith("M"))
+    return re.compile(rf"\w[\w{marks}]*")
 
 
 def _similar(rows: sparse.csr_matrix, columns: sparse.csr_matrix) -> Iterator[tuple[int, int, float]]:
