@@ -44,6 +44,14 @@ def test_the_name_of_a_folder_is_the_class_of_its_texts(tmp_path: Path) -> None:
     assert rows.notes == (f"{tmp_path}: some files are not UTF-8, and were read as cp1252",)
 
 
+def test_folders_that_are_not_read_are_said(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"neg/1.txt": "no", "pos/1.txt": "yes", "pos/old/1.txt": "yes", "so/1.md": "so"}
+    assert read(written(tmp_path, files)).notes == (
+        f"{tmp_path}: no text files (.txt) in so, so it was left out",
+        f"{tmp_path}: left out, because a class has no subfolders: pos/old",
+    )
+
+
 def imdb(folder: Path) -> Path:
     files: dict[str, str | bytes] = {
         f"{part}/{name}/{n}_9.txt": f"{part} {name} {n}"

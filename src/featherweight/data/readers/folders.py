@@ -68,6 +68,7 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
     classes = [path for path in _folders(folder) if path.name.casefold() not in _UNLABELLED and any(_texts(path))]
     left_out = [path.name for path in _folders(folder) if path.name.casefold() in _UNLABELLED]
     notes = [f"{origin}: {in_a_line(name)} has no labels, and was left out" for name in left_out]
+    notes += [f"{origin}: {note}" for note in _left_out(folder, classes)]
     files = [(path, group.name) for group in classes for path in sorted(_texts(group))]
     labelled = bool(files)
     files = files or [(path, "") for path in sorted(_texts(folder))]
@@ -77,6 +78,17 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
         for before, piece in pieces_of(files, rows or _PIECE)
     )
     yield from pieces if rows else [whole_table(pieces)]
+
+
+def _left_out(folder: Path, classes: Sequence[Path]) -> list[str]:
+    """Notes on the subfolders that are not read: those without text files beside the ``classes``, and deeper ones."""
+    known = {*classes}
+    others = [path for path in _folders(folder) if path.name.casefold() not in _UNLABELLED and path not in known]
+    bare = [path.name for path in others if any(path.iterdir())] if classes else []
+    deeper = [path.relative_to(folder).as_posix() for group in classes for path in _folders(group) if any(_texts(path))]
+    were = "it was left out" if len(bare) == 1 else "they were left out"
+    notes = [f"no text files (.txt) in {listed(bare)}, so {were}"] if bare else []
+    return notes + ([f"left out, because a class has no subfolders: {listed(deeper)}"] if deeper else [])
 
 
 def data_files(folder: Path) -> str:
