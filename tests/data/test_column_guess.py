@@ -62,6 +62,7 @@ GUESSED: list[tuple[dict[str, str], tuple[str, ...], str]] = [
     ({"headline": "title", "body": "prose", "section": "three"}, ("headline", "body"), "section"),
     ({"id": "ids", "date": "dates", "message": "prose", "queue": "three"}, ("message",), "queue"),
     ({"tweetid": "ages", "sentiment": "numbers", "message": "prose"}, ("message",), "sentiment"),
+    ({"plot": "prose", "genre_id": "numbers"}, ("plot",), "genre_id"),
     ({"review_text": "prose", "reply": "prose", "stars": "numbers"}, ("review_text",), "stars"),
     ({"reviewText": "prose", "reply": "prose", "grade": "two"}, ("reviewText",), "grade"),
     ({"user_sentiment": "three", "reason": "gaps", "name": "short", "tweet": "prose"}, ("tweet",), "user_sentiment"),

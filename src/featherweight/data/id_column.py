@@ -40,7 +40,8 @@ _NO_IDS = frozenset(
 _TAILS = ("paid", "valid", "hybrid", "covid", "android")
 """Endings of longer names that do not mean an id either, such as ``amountpaid``."""
 _LABEL_WORDS = frozenset({
-    "category", "class", "emotion", "gold", "intent", "label", "labels", "sentiment", "stance", "target", "topic"
+    "category", "class", "department", "emotion", "genre", "gold", "grade", "intent", "label", "labels", "polarity",
+    "priority", "queue", "rating", "score", "sentiment", "stance", "tag", "target", "topic", "type"
 })  # fmt: skip
 """Last words before ``id`` in the names of columns that number the classes, not the rows, such as ``label_id``."""
 _LONGEST = 64

@@ -49,6 +49,7 @@ def test_words_that_end_like_an_id_are_none() -> None:
 
 def test_columns_that_number_the_classes_hold_no_ids(submit: Submit) -> None:
     names = ["label_id", "class_id", "category_id", "topicId", "targetID", "gold label id", "newsCategoryId", "labelid"]
+    names += ["issue_type_id", "rating_id", "queueId"]
     assert likely_id_columns([*names, "genre_id", "genre_ids", "subclassed_id"], label="Genre") == ["subclassed_id"]
     assert submit(ids="topic_id")[0].startswith("ID,mood\n0,")
     assert submit(ids="mood_id", folder="run", replace=True)[0].startswith("ID,mood\n0,")
