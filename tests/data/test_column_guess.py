@@ -225,3 +225,8 @@ def test_running_text_is_told_from_names_of_classes_and_from_repeated_texts() ->
     assert not profile_of([0.5, 1.5] * 10).may_be_labels
     assert profile_of([]) == profile_of([None, float("nan"), " "][:0])
     assert profile_of([None, " ", float("nan")]).filled == 0
+def test_an_accent_may_be_a_character_of_its_own() -> None:
+    rows = Columns(table_of("rows.csv", {"text": COLUMNS["prose"], "Gro\u0308sse": COLUMNS["two"]}))
+    assert guess_columns(rows, label=["Gr\u00f6sse"]).label == "Gro\u0308sse"
+
+

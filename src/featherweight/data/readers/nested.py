@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,15 @@ def column_of(path: str, names: Collection[str]) -> str | None:
     for begin in begins:
         if begin in names:
             return begin
-        alike = [name for name in names if name.casefold() == begin.casefold()]
+        alike = [name for name in names if plain_name(name) == plain_name(begin)]
         if len(alike) == 1:
             return alike[0]
     return None
+
+
+def plain_name(name: str) -> str:
+    """The ``name`` of a column in lower case, with each letter and its accents as one character, however written."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def values_at(path: str, column: str, values: Sequence[Any]) -> Sequence[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from featherweight.data.readers.columns import CHUNK, ColumnBuilder, stored
 from featherweight.data.readers.joined_by_id import labels_by_id
-from featherweight.data.readers.nested import column_of, paths_in, values_at
+from featherweight.data.readers.nested import column_of, paths_in, plain_name, values_at
 from featherweight.data.readers.reading import USUAL_TEXTS
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -73,7 +73,7 @@ class Table:
         if wanted in self.names:
             return wanted
         self.require_once(wanted)
-        alike = [name for name in self.names if name.casefold() == wanted.casefold()]
+        alike = [name for name in self.names if plain_name(name) == plain_name(wanted)]
         if alike:
             return alike[0] if len(alike) == 1 else None
         column = column_of(wanted, self.names)
@@ -217,7 +217,7 @@ def require_column(
     found = table.find(wanted)
     if found is not None:
         return found
-    alike = [name for name in table.names if name.casefold() == wanted.casefold()]
+    alike = [name for name in table.names if plain_name(name) == plain_name(wanted)]
     if alike:
         raise UserError(f"{table.origin}: {listed(alike)} could each be the column {wanted!r}\n{remedy}")
     others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
