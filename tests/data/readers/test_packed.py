@@ -283,6 +283,17 @@ def test_without_pyarrow_parquet_is_refused_with_what_to_install(
         read_rows(str(tmp_path / "rows.parquet"), DataRecipe())
 
 
+def test_a_summary_in_front_and_a_row_of_groups_hide_no_rows(tmp_path: Path) -> None:
+    summary: list[list[Any]] = [["Label", "Count"], ["a", 2], ["b", 2]]
+    rows: list[list[Any]] = [["text", "label"], ["One", "a"], ["Two", "b"], ["Three", "a"], ["Four", "b"]]
+    assert read(tmp_path, "a.xlsx", workbook(summary, rows)).texts == ["One", "Two", "Three", "Four"]
+    assert read(tmp_path, "b.xlsx", workbook(rows, [["label", "text"], ["a", "About a"]])).texts[0] == "One"
+    groups: list[list[Any]] = [["Kunde", None, "Bewertung", None], ["Nummer", "Kommentar", "Note", "Klasse"]]
+    groups += [[n, f"Das Paket {n} ist nicht angekommen.", 1 + n % 5, "xy"[n % 2]] for n in range(8)]
+    (tmp_path / "c.xlsx").write_bytes(workbook(groups))
+    assert open_table(str(tmp_path / "c.xlsx"), DataRecipe(), "train").names == tuple(groups[1])
+
+
 def test_sheets_called_like_parts_are_the_parts_of_a_data_set(tmp_path: Path) -> None:
     import openpyxl
 

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from featherweight.data.readers.header import is_header
 from featherweight.data.readers.parts import parts_named
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import record_tables
@@ -21,6 +22,8 @@ from featherweight.hints import to_install
 
 _SPREAD = 1_000
 """Number of rows of a sheet that are read to find the number of its columns."""
+_COMPARED = 20
+"""Number of rows of a sheet from which the row of the column names is told."""
 _DIGITS = 15  # number of digits of a number that Excel keeps
 
 
@@ -41,7 +44,7 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
             chosen = book[parts[reading.split]]
             origin = f"{origin} ({chosen.title})"
         else:
-            chosen = next((sheet for sheet in sheets if _is_table(sheet, origin)), sheets[0])
+            chosen = _sheet_of_rows(sheets, origin, reading)
         others = [sheet.title for sheet in sheets if sheet is not chosen and sheet.title not in parts.values()]
         notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
         titles = [] if reading.columns else _titles(chosen, origin, reading)
@@ -122,6 +125,26 @@ def _rows(sheet: Any, origin: str) -> Iterator[list[Any]]:
         empty = 0
 
 
+def _sheet_of_rows(sheets: Sequence[Any], origin: str, reading: Reading) -> Any:
+    """The first sheet with a table; a longer one with more known names instead, because the first may be a summary."""
+    tables = [sheet for sheet in sheets if _is_table(sheet, origin)]
+    if len(tables) < 2:
+        return tables[0] if tables else sheets[0]
+    known, rows = _known_names(tables[0], origin, reading), sum(1 for _ in islice(_filled(tables[0], origin), _SPREAD))
+    for sheet in tables[1:] if rows < _SPREAD else ():
+        longer = next(islice(_filled(sheet, origin), rows, None), None)
+        if longer and _known_names(sheet, origin, reading) > known:
+            return sheet
+    return tables[0]
+
+
+def _known_names(sheet: Any, origin: str, reading: Reading) -> int:
+    """Number of known column names in the first rows of a sheet."""
+    rows = islice(_filled(sheet, origin), MOST_TITLES + 2)
+    found = {cell.strip().casefold() for row in rows for cell in row if isinstance(cell, str)}
+    return len(found & {*reading.known} - {"id"})
+
+
 def _is_table(sheet: Any, origin: str) -> bool:
     """Whether at least two of the first rows of a sheet have several filled cells; a sheet of explanations has none."""
     return sum(sum(cell is not None for cell in row) > 1 for row in islice(_filled(sheet, origin), MOST_TITLES + 3)) > 1
@@ -129,7 +152,7 @@ def _is_table(sheet: Any, origin: str) -> bool:
 
 def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
     """The title rows above the header of a sheet, each as one text; empty if the header is the first row."""
-    first = list(islice(_filled(sheet, origin), MOST_TITLES + 2))
+    first = list(islice(_filled(sheet, origin), _COMPARED))
     cells = [[cell for cell in row if cell is not None] for row in first]
     count = next((place for place, row in enumerate(cells) if len(row) > 1), 0)
     if count == 0 and _is_group_row(first, cells, reading):
@@ -150,7 +173,11 @@ def _is_group_row(rows: Sequence[Sequence[Any]], cells: Sequence[Sequence[Any]],
     ):
         return False
     groups, names = ({cell.strip().casefold() for cell in row} for row in cells[:2])
-    return bool(names & {*reading.known}) and not groups & {*reading.known}
+    known = {*reading.known}
+    if None in rows[0] and None not in rows[1] and not (groups | names) & known:
+        below = [["" if cell is None else str(cell) for cell in row] for row in rows[2:] if len(row) == len(rows[1])]
+        return is_header(list(map(str, rows[1])), below)
+    return bool(names & known) and not groups & known
 
 
 def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
