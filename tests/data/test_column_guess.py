@@ -35,6 +35,11 @@ COLUMNS: dict[str, Sequence[Any]] = {
     "amounts": [n / 7 for n in range(ROWS)],
     "ages": list(range(20, 20 + ROWS)),
     "gaps": [None, None, "lost", None, "late", None] * 2,
+    "many numbers": list(range(60)) * 2,
+    "varied": [f"{word} {'abcdefghijkl'[n]}" for n, word in enumerate(["credit", "loan", "card"] * 4)],
+    "few gaps": ["lost", None, None, "late", None, None] * 2,
+    "words": [f"handler{'abcdefghijkl'[n]}" for n in range(ROWS)],
+    "log": [f"10.0.{n}.1:80 -> 192.168.{n}.7:54106 0x{n}f" for n in range(ROWS)],
     "lists": [["a", "b"], ["a"]] * 6,
     "lists of texts": [[f"parcel {n} is late", f"where is parcel {n}"] for n in range(ROWS)],
     "lists of one": [["a"], ["b"]] * 6,
@@ -96,6 +101,21 @@ def test_columns_of_several_labels_a_text(names: dict[str, str], labels: str | t
     assert guess_columns(table(**names), several=True).label == labels
 
 
+def test_a_usual_name_is_not_passed_over_for_values_that_look_more_like_labels() -> None:
+    guess = guess_columns(table(text="prose", labels="lists", lang="two"))
+    assert (guess.label, guess.several) == ("labels", True)
+    assert guess_columns(table(text="prose", emotions="lists", a="flags", b="flags", c="flags")).label == "emotions"
+    assert guess_columns(table(text="prose", tags="lists", priority="three")).label == "priority"
+    assert guess_columns(table(text="prose", score="amounts", kind="three")).label == "kind"
+    many = {"text": [f"the parcel number {n} has not arrived" for n in range(120)], "kind": ["x", "y"] * 60}
+    numbers = COLUMNS["many numbers"]
+    flags = {name: [0, 1] * 60 for name in ("a", "b", "c")}
+    assert guess_columns(Columns(table_of("rows.csv", {**many, "intent": numbers}))).label == "intent"
+    assert guess_columns(Columns(table_of("rows.csv", {**many, **flags, "intent": numbers}))).label == "intent"
+    with pytest.raises(UserError, match="rating, kind could each be the labels"):
+        guess_columns(Columns(table_of("rows.csv", {**many, "rating": numbers})))
+
+
 UNASKED: list[tuple[dict[str, str], str | tuple[str, ...], bool]] = [
     ({"text": "prose", "labels": "lists"}, "labels", True),
     ({"text": "prose", "labels": "lists of one"}, "labels", False),
@@ -150,6 +170,8 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
     ({"text": "prose", "Year": "three"}, ("no column seems to hold the labels; its columns are: text, Year",)),
     ({"text": "prose", "target": "amounts", "rating": "two"},
+    ({"text": "prose", "category": "varied", "source": "two"}, ("category, source could each be the labels",)),
+    ({"text": "prose", "category": "few gaps", "source": "two"}, ("category, source could each be the labels",)),
      ("'target' holds amounts, but labels are classes", "To train another column: --label rating")),
     ({"sentence1": "prose", "sentence2": "prose", "sentence1_parse": "prose", "label": "three"},
      ("As a pair: --text sentence1 --text sentence2 --set data.join=pair; to read one",)),

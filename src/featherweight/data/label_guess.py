@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ LABEL_WORDS = (
     ("rating", "stars", "score", "grade", "type", "priority", "queue", "department", "y"),
 )
 """Usual names of label columns, or the last words of such names; the most certain ones come first."""
+_USUAL = frozenset(chain.from_iterable(LABEL_WORDS))
 
 
 _LABEL_OF = re.compile(r"[Ll]abels?(?:_|[A-Z])")
 _LONGEST_NAME = 80  # maximum number of characters of a label in a list
 _SEPARATED = 0.1  # minimum share of cells with a separator for the note that cells may hold several labels
 _MOST_FLAGS = 6  # maximum number of binary columns that a message lists as options
+_FILLED = 0.1  # minimum share of filled rows of a column whose name counts although its values are no labels
 _ENOUGH_FLAGS = 3
 """Minimum number of binary columns that are taken as labels if no other column can be; two may be a coincidence."""
 
@@ -70,7 +73,7 @@ def find_labels(columns: Columns, texts: Sequence[str], several: bool | None = N
     if flags:
         words = _flags_in_words(columns, flags)
         return Labels(tuple(flags), f"the columns of {words}, so a text may have several", several=True)
-    found = find_label(columns, texts)
+    found = find_label(columns, texts, lists=several is not False)
     if found is None:
         return None
     if columns.profile(found[0]).longer and several is None:
@@ -109,6 +112,7 @@ def _only_flags(columns: Columns, texts: Sequence[str]) -> list[str]:
     flags = _of_one_notation([name for name in free if columns.profile(name).notation], columns)
     possible = [name for name in free if columns.profile(name).may_be_labels or columns.profile(name).lists]
     others = columns.table.label or columns.table.find("label") or best_named(possible, LABEL_WORDS)
+    others = others or best_named(_unlike_labels(columns, free)[0], LABEL_WORDS[:4])
     return flags if len(flags) >= _ENOUGH_FLAGS and not others and {*possible} <= {*flags} else []
 
 
@@ -124,10 +128,11 @@ def _flags_in_words(columns: Columns, flags: Sequence[str]) -> str:
     return {"1": "0 and 1", "true": "false and true"}.get(yes or "", "yes and no")
 
 
-def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None:
+def find_label(columns: Columns, texts: Sequence[str], *, lists: bool = True) -> tuple[str, str] | None:
     """The label column, and how it was found; None if no column seems to hold labels.
 
-    Raises UserError if several columns do.
+    With ``lists``, one of lists may be chosen although another column holds classes. Raises UserError if several
+    columns do.
     """
     table = columns.table
     exact = table.label or table.find("label")
@@ -138,6 +143,8 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
     named = best_named(possible, LABEL_WORDS)
     several = _called_label(possible)
     _refuse_amounts(columns, free, named or possible)
+    if possible and not several and (better := _better_named(columns, free, possible, lists=lists)):
+        return better, "by its name"
     if len(named) == 1 and not several:
         return named[0], "by its name"
     if len(possible) == 1:
@@ -146,11 +153,50 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
         return twin, "by its values"
     if possible:
         raise _undecided_labels(columns, several or named or possible)
-    lists = [name for name in free if columns.profile(name).longer and _are_repeated(table, name)]
-    if len(lists) == 1:
-        return lists[0], "the only column of lists"
+    of_lists = [name for name in free if columns.profile(name).longer and _are_repeated(table, name)]
+    if len(of_lists) == 1:
+        return of_lists[0], "the only column of lists"
     other = best_named(free, LABEL_WORDS)  # training will refuse its rows, with the reason
     return (other[0], "by its name") if len(other) == 1 else None
+
+
+def _better_named(columns: Columns, free: Sequence[str], possible: Sequence[str], *, lists: bool) -> str | None:
+    """A column whose name says that it holds the labels, although others, the ``possible`` ones, look more like them.
+
+    Raises UserError if it is in doubt whether it does, and no possible column has a usual name.
+    """
+    repeated, doubtful = _unlike_labels(columns, free)
+    repeated = [name for name in repeated if lists or not columns.profile(name).lists]
+    named = best_named(possible, LABEL_WORDS)
+    best = best_named([*possible, *repeated], LABEL_WORDS[:3] if named else LABEL_WORDS)
+    if len(best) == 1 and best[0] in repeated:
+        return best[0]
+    if not named and (meant := best_named([*repeated, *doubtful], LABEL_WORDS)):
+        raise _undecided_labels(columns, [*meant, *possible])
+    return None
+
+
+def _unlike_labels(columns: Columns, free: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Columns with a usual name whose values do not look like labels: those of repeated values, and doubtful ones.
+
+    Repeated are labels in lists, and whole numbers, if the name is not one of ratings. Doubtful are other whole
+    numbers, and short texts that are too varied for classes, or that many rows lack.
+    """
+    repeated: list[str] = []
+    doubtful: list[str] = []
+    for name in free:
+        profile, words = columns.profile(name), {name.casefold(), last_word(name)}
+        varied = profile.values > 1 and profile.filled >= _FILLED * profile.rows
+        if profile.may_be_labels or profile.objects or not words & _USUAL:
+            continue
+        if profile.lists:
+            repeated += [name] if profile.longer and _are_repeated(columns.table, name) else []
+        elif varied and profile.numbers and profile.whole:
+            classes = 2 * profile.values <= profile.filled >= profile.rows / 2 and not words & {*LABEL_WORDS[4]}
+            (repeated if classes else doubtful).append(name)
+        elif varied and profile.holds_texts and not profile.is_running_text and profile.characters <= _LONGEST_NAME:
+            doubtful.append(name)
+    return repeated, doubtful
 
 
 def _called_label(names: Sequence[str]) -> list[str]:
