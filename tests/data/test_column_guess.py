@@ -62,12 +62,12 @@ GUESSED: list[tuple[dict[str, str], tuple[str, ...], str]] = [
     ({"review": "prose", "sentiment": "two"}, ("review",), "sentiment"),
     ({"v1": "two", "v2": "prose"}, ("v2",), "v1"),
     ({"text": "prose", "label": "numbers"}, ("text",), "label"),
+    ({"plot": "prose", "genre_id": "numbers"}, ("plot",), "genre_id"),
     ({"Text": "short", "LABEL": "two", "topic": "three"}, ("Text",), "LABEL"),
     ({"title": "title", "description": "prose", "class": "two"}, ("title", "description"), "class"),
     ({"headline": "title", "body": "prose", "section": "three"}, ("headline", "body"), "section"),
     ({"id": "ids", "date": "dates", "message": "prose", "queue": "three"}, ("message",), "queue"),
     ({"tweetid": "ages", "sentiment": "numbers", "message": "prose"}, ("message",), "sentiment"),
-    ({"plot": "prose", "genre_id": "numbers"}, ("plot",), "genre_id"),
     ({"review_text": "prose", "reply": "prose", "stars": "numbers"}, ("review_text",), "stars"),
     ({"reviewText": "prose", "reply": "prose", "grade": "two"}, ("reviewText",), "grade"),
     ({"user_sentiment": "three", "reason": "gaps", "name": "short", "tweet": "prose"}, ("tweet",), "user_sentiment"),
@@ -160,9 +160,18 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"premise": "prose", "hypothesis": "prose", "label": "three"},
      ("premise, hypothesis could each be the texts", "--text premise", "--text premise --text hypothesis",
       "to use them as a pair, add --set data.join=pair")),
+    ({"index": "ids", "question": "prose", "sentence": "prose", "label": "two"},
+     ("question, sentence could each be the texts", "to use them as a pair, add --set data.join=pair")),
+    ({"question": "prose", "title": "title", "passage": "prose", "answer": "yes and no"},
+     ("As a pair: --text question --text passage --set data.join=pair",)),
+    ({"product_name": "prose", "review": "short", "stars": "numbers"},
+     ("review, product_name could each be the texts", "--text review")),
+    ({"component": "words", "message": "log", "level": "two"}, ("message, component could each be the texts",)),
     ({"a b": "prose", "c": "prose", "d": "title", "label": "three"},
      ("its columns are: a b, c, d, label", "such as --text 'a b'")),
     ({"text": "prose", "kind": "three", "place": "two"}, ("kind, place could each be the labels", "as --label kind")),
+    ({"text": "prose", "category": "varied", "source": "two"}, ("category, source could each be the labels",)),
+    ({"text": "prose", "category": "few gaps", "source": "two"}, ("category, source could each be the labels",)),
     ({"text": "prose", "category": "three", "topic": "two"}, ("category, topic could each", "--label category")),
     ({"text": "prose", "toxic": "flags", "rude": "more flags"},
      ("toxic, rude hold only 0 and 1, so a text may have", "--label toxic --label rude;", "one: --label toxic")),
@@ -170,8 +179,6 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
     ({"text": "prose", "Year": "three"}, ("no column seems to hold the labels; its columns are: text, Year",)),
     ({"text": "prose", "target": "amounts", "rating": "two"},
-    ({"text": "prose", "category": "varied", "source": "two"}, ("category, source could each be the labels",)),
-    ({"text": "prose", "category": "few gaps", "source": "two"}, ("category, source could each be the labels",)),
      ("'target' holds amounts, but labels are classes", "To train another column: --label rating")),
     ({"sentence1": "prose", "sentence2": "prose", "sentence1_parse": "prose", "label": "three"},
      ("As a pair: --text sentence1 --text sentence2 --set data.join=pair; to read one",)),
@@ -224,6 +231,11 @@ def test_values_that_are_too_many_to_be_counted_are_no_classes() -> None:
     assert profile_of([f"class {n % 3_000}" for n in range(14_000)]).may_be_labels
 
 
+def test_an_accent_may_be_a_character_of_its_own() -> None:
+    rows = Columns(table_of("rows.csv", {"text": COLUMNS["prose"], "Gro\u0308sse": COLUMNS["two"]}))
+    assert guess_columns(rows, label=["Gr\u00f6sse"]).label == "Gro\u0308sse"
+
+
 def test_a_column_that_is_not_there_is_refused_by_its_option() -> None:
     with pytest.raises(UserError, match=r"no column 'boby'; did you mean 'body'\?[^\n]*$"):
         guess_columns(table(body="prose", label="two"), ["boby"])
@@ -247,8 +259,3 @@ def test_running_text_is_told_from_names_of_classes_and_from_repeated_texts() ->
     assert not profile_of([0.5, 1.5] * 10).may_be_labels
     assert profile_of([]) == profile_of([None, float("nan"), " "][:0])
     assert profile_of([None, " ", float("nan")]).filled == 0
-def test_an_accent_may_be_a_character_of_its_own() -> None:
-    rows = Columns(table_of("rows.csv", {"text": COLUMNS["prose"], "Gro\u0308sse": COLUMNS["two"]}))
-    assert guess_columns(rows, label=["Gr\u00f6sse"]).label == "Gro\u0308sse"
-
-

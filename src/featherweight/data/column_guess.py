@@ -26,9 +26,12 @@ _PAIRS = (
     ("premise", "hypothesis"),
     ("question", "passage"),
     ("question", "context"),
+    ("question", "sentence"),
+    ("claim", "evidence"),
     ("context", "hypothesis"),
     ("query", "document"),
 )
+_FEW_WORDS = 1.5  # minimum mean number of words of values that may be texts; a name of a file has one
 _MOST_NAMED = 8  # maximum number of label columns that a message lists
 
 
@@ -87,9 +90,13 @@ def guess_texts(columns: Columns, labels: Sequence[str] = ()) -> tuple[tuple[str
     free = columns.free(labels)
     columns.require_once("text", free, TEXT_WORDS)
     running = [name for name in free if columns.profile(name).is_running_text]
+    if running and not best_named(running, TEXT_WORDS[:2]) and (meant := _unlike_texts(columns, free)):
+        raise _undecided_texts(columns, [*meant, *running])
     if len(running) == 1:
         return (running[0],), "the only column of running text"
     named = best_named(running, TEXT_WORDS)
+    if named and {*named} <= {*_pair_among(running)}:
+        raise _undecided_texts(columns, running)
     titles = [name for name in running if last_word(name) in _TITLES]
     if len(running) == 2 and len(titles) == 1 and not named:
         named = [name for name in running if name not in titles]
@@ -118,6 +125,8 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
     texts = [name for name in free if columns.profile(name).holds_texts]
     many = [name for name in texts if columns.profile(name).values > 1 and not columns.profile(name).may_be_labels]
     named = best_named(texts, TEXT_WORDS)
+    if many and not named and (meant := [name for name in _unlike_texts(columns, free) if name not in many]):
+        raise _undecided_texts(columns, [*meant, *many])
     if len(named) == 1 or len(many) == 1:
         return ((named[0],), "by its name") if len(named) == 1 else ((many[0],), "the only column of texts")
     if named or many:
@@ -126,6 +135,17 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
         f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
         f"{_remedy_without_texts(columns)}"
     )
+
+
+def _unlike_texts(columns: Columns, free: Sequence[str]) -> list[str]:
+    """Columns with a usual name of texts whose values do not look like prose: short ones, or such as lines of a log."""
+    found = []
+    for name in best_named(free, TEXT_WORDS[:2]):
+        profile = columns.profile(name)
+        plain = not (profile.is_running_text or profile.may_be_labels or profile.numbers or profile.lists)
+        written = profile.words >= _FEW_WORDS and 2 * profile.values > profile.filled >= profile.rows / 2
+        found += [name] if plain and written and not profile.objects else []
+    return found
 
 
 def _remedy_without_texts(columns: Columns) -> str:
