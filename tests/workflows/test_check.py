@@ -1,12 +1,15 @@
-"""What check says of labels."""
+"""What check says of labels, and of the validation part of data."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
+from support.reviews import write_reviews
+
 from featherweight.recipe import Recipe
 from featherweight.workflows.check import check, inspection_lines
+from featherweight.workflows.own_data import with_guessed_columns
 
 
 def lines_for(tmp_path: Path, *labels: str, label: str = "label") -> list[str]:
@@ -57,3 +60,17 @@ def test_the_counts_are_those_of_the_training(tmp_path: Path) -> None:
     left_out = "  3 of 23 rows left out (data.empty): 1 without a text (row 21), 2 without a label (rows 22, 23)"
     assert inspection_lines(found).count(left_out) == 2
     assert found.shared == {"test": 20}
+
+
+def test_check_uses_the_validation_part_as_a_training_does(tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write_reviews(str(folder / "train.csv"))
+    rows = (folder / "train.csv").read_text("utf-8").splitlines()
+    (folder / "validation.csv").write_text("\n".join([*rows[:3], rows[1].rpartition(",")[0] + ",Z"]) + "\n", "utf-8")
+    given = Recipe.parse(
+        {"data": {"train": str(folder), "max_length": 64}, "backbone": {"name": str(tiny_backbones["bert"])}}
+    )
+    found = check(with_guessed_columns(given), own_split=True)
+    assert "validation" in found.parts
+    assert len(found.refusals) == 1 and "unknown label 'Z'" in found.refusals[0]

@@ -12,8 +12,8 @@ from featherweight.formatting import counted, listed, numbered
 from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
+from featherweight.workflows.own_validation import own_validation
 from featherweight.workflows.prepare import OF_BACKBONE
-from featherweight.workflows.schedule import validation_size_for
 
 
 @called_with(Caller.RECIPE)
@@ -21,7 +21,7 @@ def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
     """Inspect the data of ``recipe``: columns, labels, missing values, repeated texts, and numbers of tokens.
 
     The result also has the errors with which a training would stop before its first step. With ``own_split``, for a
-    ``recipe`` that does not choose its validation rows, their number is the one that ``recipe_for`` would choose.
+    ``recipe`` that does not choose its validation rows, they are those that ``recipe_for`` would choose.
 
     Raises UserError if a part of the data cannot be read, or the tokenizer of the backbone is not available.
     """
@@ -32,11 +32,14 @@ def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
 
     backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None
-    found = inspect_data(recipe.data, load_tokenizer(backbone.folder))
-    labels = found.parts["train"].labels
-    if own_split and labels:
-        size = validation_size_for(found.parts["train"].rows, len(labels), several=recipe.data.several)
-        recipe = recipe.with_values(data={"validation_size": size})
+    tokenizer = load_tokenizer(backbone.folder)
+    found = inspect_data(recipe.data, tokenizer)
+    train = found.parts["train"]
+    if own_split and train.labels:
+        chosen, _ = own_validation(recipe, train.rows, list(train.labels), several=recipe.data.several)
+        recipe = recipe.with_values(data=chosen)
+        if recipe.data.validation is not None:
+            found = inspect_data(recipe.data, tokenizer)
     refused = refusals(recipe)
     for require in OF_BACKBONE:
         try:

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from featherweight.argument_checks import code_to_save, described, list_of
@@ -17,12 +16,10 @@ from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels, guess_label, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
-from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.table import Table, joined_texts, label_columns
-from featherweight.data.source_tables import has_split, open_table
+from featherweight.data.source_tables import open_table
 from featherweight.data.sources import complete_rows, rows_of
-from featherweight.data.unlabelled import without_labels
-from featherweight.errors import UserError, in_a_line
+from featherweight.errors import UserError
 from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_with, option
 from featherweight.recipe import BackboneRecipe, Recipe
@@ -30,7 +27,8 @@ from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
 from featherweight.recipe.overrides import option_overrides
 from featherweight.recipe.values import one_or_all
-from featherweight.workflows.schedule import schedule_for, validation_size_for
+from featherweight.workflows.own_validation import own_validation, short_name
+from featherweight.workflows.schedule import schedule_for
 
 _SAMPLED = 1_000  # number of texts whose tokens are counted
 _LONG, _LONGER = 256, 512  # maximum length in tokens: the default, and the one for many longer texts
@@ -92,7 +90,7 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
-    called = table.origin if table else _short(given.data.train)
+    called = table.origin if table else short_name(given.data.train)
     table = table or open_table(given.data.train, given.data, "train")
     columns = Columns(table)
     several = given.data.several if "task" in values else None
@@ -214,30 +212,13 @@ def _data(
     given: Recipe, guess: Guess, table: Table, rows: int, names: Sequence[str]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The section [data], and a note if the validation part of the data is left out. ``names`` are the classes."""
-    data, notes = given.data, tuple[str, ...]()
-    chosen: dict[str, Any] = {"train": data.train, "text": list(guess.text), "label": guess.label}
+    chosen: dict[str, Any] = {"train": given.data.train, "text": list(guess.text), "label": guess.label}
     chosen |= _gaps_left_out(table, guess.label_columns, several=guess.several)
-    if data.validation is not None:
-        return chosen, notes
-    if has_split(data, "validation"):
-        why = _why_unused(given, chosen, names)
-        if why is None:
-            return {**chosen, "validation": data.train}, notes
-        notes = (f"{why}: it is left out; validation rows are split off the training rows",)
-    return {**chosen, "validation_size": validation_size_for(rows, len(names), several=guess.several)}, notes
-
-
-def _why_unused(given: Recipe, columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """A clause that says why the validation part of the data is not used; None if it is used.
-
-    ``columns`` are the keys that name columns.
-    """
-    if "validation_size" in given.data.model_fields_set:
-        return f"{_short(given.data.train)} has a validation part, but data.validation_size is set"
-    data = given.with_values(data=columns).data
-    table = open_table(data.train, data, "validation")
-    require_training_texts(table, data)
-    return without_labels(table, data, names)
+    if given.data.validation is not None:
+        return chosen, ()
+    sized = "validation_size" in given.data.model_fields_set
+    found, notes = own_validation(given.with_values(data=chosen), rows, names, several=guess.several, sized=sized)
+    return chosen | found, notes
 
 
 def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dict[str, Any]:
@@ -285,11 +266,6 @@ def default_length(backbone: BackboneRecipe) -> int:
 
 def _share_longer(lengths: Sequence[int], most: int) -> float:
     return sum(length > most for length in lengths) / max(1, len(lengths))
-
-
-def _short(source: str) -> str:
-    """The short name of a data source: for a file, the file name without its folder."""
-    return in_a_line(Path(source).name or source)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
