@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from featherweight.errors import FeatherweightError, HubUnreachable, UserError
 from featherweight.run.folder import Run
 from featherweight.workflows.push import push
 
+removed: list[str] = []
+"""Patterns of the files that the last upload removed from the repository."""
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A hub that takes everything: what it was asked, in order."""
     asked: list[Any] = []
+    removed.clear()
 
     def create(self: HfApi, repo: str, **options: Any) -> str:
         asked.append((repo, options))
@@ -28,6 +33,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def upload(self: HfApi, *, repo_id: str, folder_path: Path, **options: Any) -> None:
         asked.append((repo_id, sorted(path.name for path in folder_path.iterdir() if path.read_bytes())))
+        removed.extend(options["delete_patterns"])
 
     def info(self: HfApi, repo: str, *, repo_type: str) -> ModelInfo:
         return ModelInfo(id=repo, private=repo != "me/public")
@@ -45,6 +51,10 @@ def test_the_adapter_and_its_card_are_uploaded_and_nothing_else(finished_run: Ru
     assert repo == uploaded_to == "me/fruit"
     assert options == {"private": True, "repo_type": "model", "exist_ok": True}
     assert names == sorted(done.files)
+    # A file of an earlier export that stays would make the repository be read as this export.
+    for name in {*names, "export.json", "model.safetensors", "model.onnx", "model.bin", "config.json"} - {"README.md"}:
+        assert any(fnmatch(name, pattern) for pattern in removed), name
+    assert not any(fnmatch(name, pattern) for name in ("README.md", "notes.md", "data.csv") for pattern in removed)
     assert {"README.md", "adapter_config.json", "adapter_model.safetensors", "featherweight.json"} <= set(names)
     assert not [name for name in names if name.startswith(("predictions", "history", "checkpoint", "evaluation"))]
     assert done.url == "https://hub/me/fruit"

@@ -12,6 +12,12 @@ from featherweight.errors import FeatherweightError, HubUnreachable, UserError
 from featherweight.export.card import render_card
 from featherweight.export.shareable import require_shareable, write_shareable
 
+_WRITTEN = (
+    "export.json", "recipe.toml", "evaluation.json", "weigh.json", "probes.json", "featherweight.json", "config.json",
+    "model.*", "adapter_*", "*.safetensors", "*token*.json", "vocab.*", "merges.txt", "*.model",
+)  # fmt: skip
+"""Names of files of a run or an export. Those that an upload does not replace are removed from the repository."""
+
 
 @dataclass(frozen=True)
 class Pushed:
@@ -81,7 +87,10 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
                 f"{repo}: exists and is public, so --private cannot hide the upload; make it private on the hub, in "
                 "its settings, or name a new repository"
             )
-        api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload by Featherweight")
+        # An earlier export in the repository would make a run be read as this export, and the other way round.
+        api.upload_folder(
+            repo_id=repo, folder_path=folder, commit_message="Upload by Featherweight", delete_patterns=_WRITTEN
+        )
     except LocalTokenNotFoundError:
         raise UserError(f"{repo}: no token for the hub; run `hf auth login`, or set HF_TOKEN") from None
     except HfHubHTTPError as error:
