@@ -20,6 +20,7 @@ from featherweight.errors import UserError
 from featherweight.inference import output_files as predictions
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
+from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL
 
@@ -59,6 +60,7 @@ class Stub:
 
     labels = ("short", "long")
     task = SINGLE_LABEL
+    recipe = Recipe()
     model, model_id, temperature = None, "stub", 1.0
 
     def probabilities(

@@ -279,7 +279,7 @@ def test_predictions_of_other_columns(cli: Cli, run: Path, column: str, values: 
 
 
 @pytest.mark.parametrize(("out", "make", "naming"), [
-    ("texts.csv", None, "texts.csv: File exists; check the path"),
+    ("texts.csv", None, "-o texts.csv: cannot be created, because texts.csv is a file; choose another folder"),
     ("/proc/comparison", None, "/proc/comparison"),
     ("other/comparison", lambda path: path.parent.symlink_to("other"), "check the path"),
 ])  # fmt: skip

@@ -41,6 +41,7 @@ class Reader:
     """A text ends with its class number; the class gets 70% and the others share the rest."""
 
     task = SINGLE_LABEL
+    recipe = Recipe()
     model, model_id, temperature = None, "reader", 1.0
 
     def __init__(self, classes: int) -> None:
