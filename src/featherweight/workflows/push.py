@@ -89,7 +89,7 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
             )
         # An earlier export in the repository would make a run be read as this export, and the other way round.
         api.upload_folder(
-            repo_id=repo, folder_path=folder, commit_message="Upload by Featherweight", delete_patterns=_WRITTEN
+            repo_id=repo, folder_path=folder, commit_message="Upload by Featherweight", delete_patterns=list(_WRITTEN)
         )
     except LocalTokenNotFoundError:
         raise UserError(f"{repo}: no token for the hub; run `hf auth login`, or set HF_TOKEN") from None
