@@ -9,9 +9,9 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from featherweight.errors import UserError, damaged
 
@@ -49,6 +49,33 @@ def written_whole(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def try_lock(path: Path) -> IO[str] | None:
+    """The open file ``path``, locked for this process; None if its last owner has just removed it, so try again.
+
+    The system releases the lock when this process ends, even if it is killed. Raises BlockingIOError if another process
+    has locked the file.
+    """
+    import fcntl
+
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise BlockingIOError(str(path)) from None
+    # The last owner may have removed the file between open and flock; a lock on a removed file has no effect.
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    file.close()
+    return None
+
+
+def file_in_the_way(folder: Path) -> Path | None:
+    """``folder`` or the folder above it that is a file, so that ``folder`` cannot be created; None if none is."""
+    return next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
 
 
 def write_whole(path: Path, text: str) -> None:

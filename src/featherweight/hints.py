@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from featherweight.errors import in_a_line
@@ -84,6 +85,11 @@ def for_command_line() -> bool:
 
 def _caller() -> Caller:
     return _callers[0] if _callers else Caller.ARGUMENTS
+
+
+def to_resume(folder: Path) -> str:
+    """The command that finishes the interrupted run in ``folder``."""
+    return f"featherweight train {shlex.quote(str(folder / 'recipe.toml'))} --out {shlex.quote(str(folder))} --resume"
 
 
 def to_install(*modules: str) -> str:

@@ -21,17 +21,8 @@ from featherweight.errors import UserError
 from featherweight.hints import on_the_command_line
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
-from featherweight.workflows.check import check
 from featherweight.workflows.own_data import draft_recipe
 from featherweight.workflows.request import requested
-from featherweight.workflows.schedule import epochs_for, schedule_for, validation_size_for
-
-
-@pytest.fixture
-def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.chdir(tmp_path)
-    write_reviews("reviews.csv")
-    return "reviews.csv"
 
 
 def test_the_recipe_is_of_the_data(reviews: str) -> None:
@@ -166,29 +157,6 @@ def test_spellings_of_a_label_are_one_class(reviews: str) -> None:
     assert recipe_for("drinks.csv").description == "16 texts of drinks.csv in 2 classes: café, tea."
 
 
-@pytest.mark.parametrize(("rows", "classes", "epochs"), [
-    (50, 2, 20), (200, 2, 12), (900, 4, 6), (4_000, 3, 4), (20_000, 4, 3), (100_000, 4, 2),
-    (15_000, 150, 4), (770, 77, 6),
-])  # fmt: skip
-def test_fewer_rows_are_seen_more_often(rows: int, classes: int, epochs: int) -> None:
-    assert epochs_for(rows, classes) == epochs
-
-
-@pytest.mark.parametrize("rows", [6, 100, 999, 5_000, 80_000])
-@pytest.mark.parametrize("overrides", [[], ["training.batch_size=64"], ["training.accumulate=3"]])
-def test_an_epoch_has_an_evaluation(rows: int, overrides: list[str]) -> None:
-    recipe = Recipe.parse({"data": {"validation_size": validation_size_for(rows, 2)}}, "rows", overrides)
-    chosen = schedule_for(recipe, rows, 2)
-    train = rows - round(recipe.data.validation_size * rows)
-    steps = train // (chosen["batch_size"] * recipe.training.accumulate)
-    assert 1 <= chosen["evaluate_every"] <= max(1, steps)
-
-
-def test_a_training_of_few_steps_is_evaluated_before_its_end() -> None:
-    recipe = Recipe.parse({"training": {"max_steps": 5}})
-    assert schedule_for(recipe, 1_000, 2)["evaluate_every"] == 2
-
-
 def test_a_folder_of_texts_is_trained(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for kind in ("pos", "neg"):
@@ -198,39 +166,6 @@ def test_a_folder_of_texts_is_trained(tmp_path: Path) -> None:
     recipe = recipe_for(tmp_path / "imdb")
     assert (recipe.data.text, recipe.data.label, recipe.name) == (("text",), "label", "imdb")
     assert recipe.description == "10 texts of imdb in 2 classes: neg, pos."
-
-
-def test_every_class_has_a_validation_row() -> None:
-    assert validation_size_for(200, 2) == 0.2
-    assert validation_size_for(20_000, 4) == 0.1
-    assert validation_size_for(300, 77) == 77
-
-
-def test_with_several_labels_no_part_needs_a_row_of_each(tmp_path: Path, tiny_backbones: dict[str, Path]) -> None:
-    names = [f"topic {number}" for number in range(54)]
-    rows = [{"text": f"a text, number {n}", "labels": [names[n], names[(n + 14) % 54]]} for n in range(40)]
-    path = tmp_path / "topics.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    recipe = recipe_for(path, backbone=str(tiny_backbones["bert"]))
-    assert recipe.data.validation_size == 0.2 and len(load_splits(recipe).validation) == 8
-    assert check(recipe, own_split=True).refusals == ()
-    with pytest.raises(UserError, match=r"40 rows cannot give 40 validation rows: .* need at least one row each"):
-        load_splits(recipe.with_values(data={"validation_size": 40}))
-
-
-def test_a_validation_part_that_is_not_used_is_left_out_with_a_note(reviews: str) -> None:
-    folder = Path("parts")
-    folder.mkdir()
-    write_reviews(folder / "train.csv")
-    write_reviews(folder / "dev.csv")
-    assert recipe_for(folder).data.validation == "parts"
-    draft = draft_recipe("parts", ["data.validation_size=0.25"])
-    assert draft.notes[2].startswith("parts has a validation part, but data.validation_size is set: it is left out;")
-    assert (draft.recipe.data.validation, len(load_splits(draft.recipe).validation)) == (None, 10)
-    (folder / "dev.csv").write_text("review\na good film\n", "utf-8")
-    draft = draft_recipe("parts")
-    assert "has no labels (no column 'sentiment'): it is left out; validation rows are split off" in draft.notes[2]
-    assert (draft.recipe.data.validation, len(load_splits(draft.recipe).validation)) == (None, 8)
 
 
 def test_a_class_without_a_row_is_left_out_by_what_the_message_says(tmp_path: Path) -> None:

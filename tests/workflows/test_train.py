@@ -27,7 +27,7 @@ from featherweight.training.loop import Interrupted
 from featherweight.verification.verify import verify_run
 from featherweight.workflows.environment import most_memory
 from featherweight.workflows.evaluate import evaluate_run
-from featherweight.workflows.prepare import notes_on_unused, prepare
+from featherweight.workflows.prepare import prepare
 from featherweight.workflows.train import _how_to_resume, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -308,31 +308,3 @@ def test_folders_are_numbered_where_none_is_named(
     monkeypatch.chdir(tmp_path)
     quick = tiny_recipe(training={"max_steps": 1})
     assert [train(quick).folder.as_posix() for _ in range(2)] == ["runs/tiny", "runs/tiny-2"]
-
-
-@pytest.mark.parametrize(("settings", "notes"), [
-    ({}, []),
-    ({"schedule": "wsd", "decay": 0.3}, []),
-    ({"decay": 0.3}, ["training.decay = 0.3 has no effect without training.schedule = \"wsd\""]),
-    ({"teacher_weight": 0.7}, ["training.teacher_weight = 0.7 has no effect without training.teacher"]),
-    ({"soup_choice": "greedy"}, ['training.soup_choice = "greedy" has no effect without training.soup']),
-])  # fmt: skip
-def test_keys_that_have_no_effect_are_noted(tiny_recipe: Any, settings: dict[str, Any], notes: list[str]) -> None:
-    assert notes_on_unused(tiny_recipe(training=settings)) == notes
-
-
-@pytest.mark.parametrize(("settings", "notes"), [
-    ({"pooling": "first"}, []),
-    ({"pooling": "first", "head": "native"}, [
-        'adapter.pooling = "first" has no effect without adapter.head = "linear"',
-    ]),
-    ({"dropout": 0.1, "dora": True}, []),
-    ({"dropout": 0.1, "dora": True, "lora": []}, [
-        "adapter.dropout = 0.1 has no effect without adapter.lora",
-        "adapter.dora = true has no effect without adapter.lora",
-    ]),
-])  # fmt: skip
-def test_keys_of_the_adapter_that_have_no_effect_are_noted(
-    tiny_recipe: Any, settings: dict[str, Any], notes: list[str]
-) -> None:
-    assert notes_on_unused(tiny_recipe(adapter=settings)) == notes

@@ -38,8 +38,10 @@ def lora_within_budget(
         lower, upper = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
         shares = {_listed(lower): 1 - upper_share, _listed(upper): upper_share} if lower else {layers: 1.0}
     ranks = _largest_ranks(recipe, architecture, labels, roles, shares)
-    tables = _tables(roles, {part: most if rank is None else min(rank, most) for part, most in ranks.items()})
-    return tables if alpha is None else [{**table, "alpha": alpha} for table in tables]
+    if rank is not None:
+        ranks = {part: min(rank, most) for part, most in ranks.items()}
+    given = {} if alpha is None else {"alpha": alpha}
+    return [{**table, **given} for table in _tables(roles, ranks)]
 
 
 def _largest_ranks(

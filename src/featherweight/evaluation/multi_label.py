@@ -159,13 +159,14 @@ def micro_f1_interval(
 ) -> list[float]:
     """Percentile bootstrap interval [low, high] of micro-F1 over rows (Efron & Tibshirani 1993, chapter 13).
 
-    If all labels are right, or none is, each resample gives the same, and the bootstrap has no width. Then it is
-    Wilson's interval of the rows, as of one label (see ``metrics.class_intervals``).
+    If all predictions are right, or all are wrong, every resample has the same micro-F1, and such an interval would be
+    a single point. Then the interval is Wilson's for the rows, converted to F1 as in ``metrics.class_intervals``.
     """
-    hits, marks = hits_and_marks(labels, predicted).sum(axis=0).tolist()
+    counts = hits_and_marks(labels, predicted)
+    hits, marks = counts.sum(axis=0).tolist()
     if marks and hits in (0, marks / 2):
         return [2 * share / (1 + share) for share in wilson_interval(len(labels) if hits else 0, len(labels))]
-    low, high = np.quantile(micro_f1_samples([hits_and_marks(labels, predicted)], resamples, seed)[0],
+    low, high = np.quantile(micro_f1_samples([counts], resamples, seed)[0],
                             [(1 - confidence) / 2, (1 + confidence) / 2])  # fmt: skip
     return [float(low), float(high)]
 

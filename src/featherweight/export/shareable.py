@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath, PureWindowsPath
-from shlex import quote
 from typing import Any
 
 from featherweight.adapter.storage import read_description
@@ -13,6 +12,7 @@ from featherweight.errors import UserError, damaged
 from featherweight.export.contents import without_mistakes, write_description
 from featherweight.files import read_object, write_json
 from featherweight.formatting import without_paths
+from featherweight.hints import to_resume
 from featherweight.inference.exported import AGAIN, FILE, is_export, read_export, require_unchanged_weights
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data_file
@@ -68,8 +68,9 @@ def require_shareable(folder: Path) -> None:
     refuse_adapter(folder)
     read_description(folder / "adapter")
     if not (folder / "evaluation.json").is_file():
-        train = f"featherweight train {quote(str(folder / 'recipe.toml'))} --out {quote(str(folder))} --resume"
-        raise UserError(f"{folder}: the run is not finished (evaluation.json is missing)\nTo finish it: {train}")
+        raise UserError(
+            f"{folder}: the run is not finished (evaluation.json is missing)\nTo finish it: {to_resume(folder)}"
+        )
 
 
 def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from featherweight.data.readers.parquet import require_pyarrow
 from featherweight.errors import UserError
-from featherweight.files import disk_refusal, written_whole
+from featherweight.files import disk_refusal, try_lock, written_whole
 from featherweight.formatting import QUOTED, safe_columns
 from featherweight.hints import flag
 from featherweight.inference.pipes import PIPE, write_lines
@@ -32,20 +32,17 @@ def only_writer(out: Path) -> Iterator[None]:
     if str(out) == PIPE:
         yield
         return
-    import fcntl
-
-    lock = out.with_name(f"{out.name}.lock")
+    lock, file = out.with_name(f"{out.name}.lock"), None
     try:
-        file = lock.open("a")
+        while file is None:
+            file = try_lock(lock)
+    except BlockingIOError:
+        busy = "another process is writing this file; wait until it has ended, or name another file"
+        raise UserError(f"{flag('-o', str(out))}: {busy}") from None
     except OSError as error:
         error.filename = str(out)
         raise disk_refusal(error, out) or error from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it even if this process is killed
-        except OSError:
-            busy = "another process is writing this file; wait until it has ended, or name another file"
-            raise UserError(f"{flag('-o', str(out))}: {busy}") from None
         try:
             yield
         finally:

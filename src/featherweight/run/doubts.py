@@ -67,7 +67,8 @@ def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     epochs, most = (recipe.get("training", {}).get(key) for key in ("epochs", "max_steps"))
     # A training ends at the smaller of the two, and the recipe does not say which one this was.
     typed = {"more steps": f"training.max_steps={2 * most}"} if most else {}
-    typed["more epochs"] = f"training.epochs={'...' if epochs is None else f'{2 * epochs:g}'}"
+    twice = "..." if epochs is None else f"{2 * epochs:g}"
+    typed["more epochs"] = f"training.epochs={twice}"
     if max(counts) >= _UNEVEN * min(counts):
         if recipe.get("training", {}).get("class_weights", "none") == "none":
             typed["balanced class weights"] = "training.class_weights=balanced"

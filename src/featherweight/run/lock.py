@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from featherweight.errors import UserError
-from featherweight.files import disk_refusal
+from featherweight.files import disk_refusal, file_in_the_way, try_lock
 from featherweight.run.cleanup import leftovers, remove, remove_beginnings
 from featherweight.run.folder import Run
 
@@ -80,7 +79,7 @@ def require_usable(folder: Path) -> None:
 
 
 def _require_free(folder: Path, *, resume: bool) -> None:
-    if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
+    if file := file_in_the_way(folder):
         raise UserError(f"--out {folder}: {file} is not a folder; choose another folder")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
@@ -141,24 +140,16 @@ def only_user(folder: Path) -> Iterator[None]:
 
 
 def _lock(folder: Path) -> IO[str]:
-    """The open and locked lock file; the system releases the lock whenever this process ends, even if it is killed."""
-    import fcntl
-
+    """The open and locked lock file of ``folder``, which is created if it is missing."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
+            if file := try_lock(folder / ".lock"):
+                return file
+        except BlockingIOError:
             raise TakenError(
                 f"{folder}: another process is training in this run folder; wait, or choose another folder"
             ) from None
-        # The previous owner may have deleted the file between open and flock; a lock on a deleted file has no effect.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):
-                return file
-        file.close()
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from shlex import quote
 
 from featherweight.errors import UserError
+from featherweight.hints import to_resume
 from featherweight.inference.exported import is_export
 from featherweight.run.folder import Run, refuse_adapter
 from featherweight.run.manifest import FILE
@@ -57,7 +57,4 @@ def _require_finished(folder: Path) -> None:
     if "baseline" in (run.environment if (folder / "environment.json").is_file() else {}):
         raise UserError(f"{folder}: is a baseline; baselines save no model, so they cannot be verified")
     if not run.complete:
-        raise UserError(
-            f"{folder}: the run is not finished; finish it with: "
-            f"featherweight train {quote(str(folder / 'recipe.toml'))} --out {quote(str(folder))} --resume"
-        )
+        raise UserError(f"{folder}: the run is not finished; finish it with: {to_resume(folder)}")

@@ -21,7 +21,7 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import quick_imports, versions
 from featherweight.errors import UserError
-from featherweight.files import read_object, sha256_of, sync_folder, write_json
+from featherweight.files import file_in_the_way, read_object, sha256_of, sync_folder, write_json
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.run.lock import locked, require_writable
@@ -105,7 +105,7 @@ def adapt_backbone(
 
 
 def _require_free(out: Path, work: Path, *, resume: bool) -> None:
-    if file := next((path for path in out.parents if path.exists() and not path.is_dir()), None):
+    if file := file_in_the_way(out):
         raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):
         raise UserError(

@@ -12,6 +12,7 @@ from featherweight.data.new_columns import with_new_columns
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import to_resume
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, refuse_adapter, refuse_export
 
@@ -78,9 +79,7 @@ def finished(run: str | Path) -> Run:
     parent = Run(run)
     refuse_adapter(run)
     if not parent.complete:
-        raise UserError(
-            f"{run}: is not complete; to resume it: featherweight train {run}/recipe.toml --out {run} --resume"
-        )
+        raise UserError(f"{run}: is not complete; to resume it: {to_resume(Path(run))}")
     return parent
 
 

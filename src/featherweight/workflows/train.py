@@ -21,7 +21,7 @@ from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process
 from featherweight.files import write_json, write_whole
 from featherweight.formatting import counted
-from featherweight.hints import Caller, called_from
+from featherweight.hints import Caller, called_from, to_resume
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
@@ -127,13 +127,10 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
 
 
 def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
-    out = quote(str(folder))
     if (folder / "recipe.toml").is_file():
         if recipe is not None and recipe.training.soup:
-            return (
-                f"stopped; to finish it: featherweight train {quote(str(folder / 'recipe.toml'))} --out {out} --resume"
-            )
-        return f"stopped; to resume, run the same command with --resume --out {out}"
+            return f"stopped; to finish it: {to_resume(folder)}"
+        return f"stopped; to resume, run the same command with --resume --out {quote(str(folder))}"
     return "stopped before the training began; run the same command again"
 
 

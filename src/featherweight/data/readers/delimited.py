@@ -164,7 +164,9 @@ def _is_quoted(content: Content, reading: Reading, dialect: Dialect) -> bool:
         return found
 
     joined = several_lines(quoted=True)
-    return joined is False or (joined is True and several_lines(quoted=False) is None)
+    if joined is None:
+        return False
+    return not joined or several_lines(quoted=False) is None
 
 
 def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Iterator[list[str]]:

@@ -175,8 +175,9 @@ def _is_group_row(rows: Sequence[Sequence[Any]], cells: Sequence[Sequence[Any]],
     groups, names = ({cell.strip().casefold() for cell in row} for row in cells[:2])
     known = {*reading.known}
     if None in rows[0] and None not in rows[1] and not (groups | names) & known:
-        below = [["" if cell is None else str(cell) for cell in row] for row in rows[2:] if len(row) == len(rows[1])]
-        return is_header(list(map(str, rows[1])), below)
+        below = [row for row in rows[2:] if len(row) == len(rows[1])]
+        texts = [["" if cell is None else str(cell) for cell in row] for row in below]
+        return is_header(list(map(str, rows[1])), texts)
     return bool(names & known) and not groups & known
 
 

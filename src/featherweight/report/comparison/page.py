@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison
-from featherweight.files import write_whole
+from featherweight.files import file_in_the_way, write_whole
 from featherweight.report.comparison.curves import curves, draw_curves
 from featherweight.report.comparison.plots import draw_differences, draw_frontier, draw_rounds, draw_shift
 from featherweight.report.comparison.tables import tables
@@ -42,12 +42,11 @@ TITLES = {
 
 
 SECTIONS = {title: key for key, title in TITLES.items()}
-_TEXTS = ("comparison.html", "comparison.md", "comparison.csv", "differences.csv")
 
 
 def require_own_folder(folder: Path) -> None:
     """Raise UserError unless ``compare -o`` may write to ``folder``: it is new, empty, or has an earlier comparison."""
-    if file := next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None):
+    if file := file_in_the_way(folder):
         raise UserError(f"-o {folder}: cannot be created, because {file} is a file; choose another folder")
     own = {*_TEXTS, "plots", *(f"plots/{name}.png" for name in TITLES)}
     found = [path.relative_to(folder).as_posix() for path in (*folder.glob("*"), *folder.glob("plots/*"))]
@@ -65,13 +64,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = dict(
-        zip(
-            _TEXTS,
-            (render(comparison), markdown(comparison), rounds_csv(comparison), pairs_csv(comparison)),
-            strict=True,
-        )
-    )
+    texts = {name: written(comparison) for name, written in _TEXTS.items()}  # all before the first is written
     for name, text in texts.items():
         write_whole(folder / name, text)
     with drawing():
@@ -108,6 +101,15 @@ def render(comparison: Comparison) -> str:
             (round_.name, [(run.recipe.seed, str(run.folder)) for run in round_.runs]) for round_ in comparison.rounds
         ],
     )  # fmt: skip
+
+
+_TEXTS: dict[str, Callable[[Comparison], str]] = {
+    "comparison.html": render,
+    "comparison.md": markdown,
+    "comparison.csv": rounds_csv,
+    "differences.csv": pairs_csv,
+}
+"""The files of a comparison beside its plots, and the functions that give their texts."""
 
 
 def title_of(comparison: Comparison, name: str) -> str:

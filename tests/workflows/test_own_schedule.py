@@ -1,0 +1,73 @@
+"""The schedule and the validation rows that are chosen for data of a user."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.reviews import write_reviews
+
+from featherweight import recipe_for
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.workflows.check import check
+from featherweight.workflows.own_data import draft_recipe
+from featherweight.workflows.schedule import epochs_for, schedule_for, validation_size_for
+
+
+@pytest.mark.parametrize(("rows", "classes", "epochs"), [
+    (50, 2, 20), (200, 2, 12), (900, 4, 6), (4_000, 3, 4), (20_000, 4, 3), (100_000, 4, 2),
+    (15_000, 150, 4), (770, 77, 6),
+])  # fmt: skip
+def test_fewer_rows_are_seen_more_often(rows: int, classes: int, epochs: int) -> None:
+    assert epochs_for(rows, classes) == epochs
+
+
+@pytest.mark.parametrize("rows", [6, 100, 999, 5_000, 80_000])
+@pytest.mark.parametrize("overrides", [[], ["training.batch_size=64"], ["training.accumulate=3"]])
+def test_an_epoch_has_an_evaluation(rows: int, overrides: list[str]) -> None:
+    recipe = Recipe.parse({"data": {"validation_size": validation_size_for(rows, 2)}}, "rows", overrides)
+    chosen = schedule_for(recipe, rows, 2)
+    train = rows - round(recipe.data.validation_size * rows)
+    steps = train // (chosen["batch_size"] * recipe.training.accumulate)
+    assert 1 <= chosen["evaluate_every"] <= max(1, steps)
+
+
+def test_a_training_of_few_steps_is_evaluated_before_its_end() -> None:
+    recipe = Recipe.parse({"training": {"max_steps": 5}})
+    assert schedule_for(recipe, 1_000, 2)["evaluate_every"] == 2
+
+
+def test_every_class_has_a_validation_row() -> None:
+    assert validation_size_for(200, 2) == 0.2
+    assert validation_size_for(20_000, 4) == 0.1
+    assert validation_size_for(300, 77) == 77
+
+
+def test_with_several_labels_no_part_needs_a_row_of_each(tmp_path: Path, tiny_backbones: dict[str, Path]) -> None:
+    names = [f"topic {number}" for number in range(54)]
+    rows = [{"text": f"a text, number {n}", "labels": [names[n], names[(n + 14) % 54]]} for n in range(40)]
+    path = tmp_path / "topics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    recipe = recipe_for(path, backbone=str(tiny_backbones["bert"]))
+    assert recipe.data.validation_size == 0.2 and len(load_splits(recipe).validation) == 8
+    assert check(recipe, own_split=True).refusals == ()
+    with pytest.raises(UserError, match=r"40 rows cannot give 40 validation rows: .* need at least one row each"):
+        load_splits(recipe.with_values(data={"validation_size": 40}))
+
+
+def test_a_validation_part_that_is_not_used_is_left_out_with_a_note(reviews: str) -> None:
+    folder = Path("parts")
+    folder.mkdir()
+    write_reviews(folder / "train.csv")
+    write_reviews(folder / "dev.csv")
+    assert recipe_for(folder).data.validation == "parts"
+    draft = draft_recipe("parts", ["data.validation_size=0.25"])
+    assert draft.notes[2].startswith("parts has a validation part, but data.validation_size is set: it is left out;")
+    assert (draft.recipe.data.validation, len(load_splits(draft.recipe).validation)) == (None, 10)
+    (folder / "dev.csv").write_text("review\na good film\n", "utf-8")
+    draft = draft_recipe("parts")
+    assert "has no labels (no column 'sentiment'): it is left out; validation rows are split off" in draft.notes[2]
+    assert (draft.recipe.data.validation, len(load_splits(draft.recipe).validation)) == (None, 8)
