@@ -244,7 +244,7 @@ def _shorten(watch: Watch, kill: Kill) -> None:
     # All files are written as ever.
     Figure.savefig = lambda figure, file, **_: file.write(_PICTURE)
     plots.draw_plots = lambda folder: [save_png(Figure(), Path(folder) / "plots" / "summary.png")]
-    page.render = comparison.render = lambda shown: _PAGE
-    comparison.available = lambda shown: {}
+    page.render = lambda shown: _PAGE
+    comparison.available = lambda shown, **_: {}
     if kill.place != RELOAD:
         reload.reload_check = check
