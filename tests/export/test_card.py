@@ -16,7 +16,7 @@ from support.onnx_exports import write_onnx_export
 from featherweight.errors import UserError
 from featherweight.evaluation.multi_label import evaluate_several
 from featherweight.export.card import render_card
-from featherweight.export.shareable import public_name, write_shareable
+from featherweight.export.shareable import public_name, public_names, write_shareable
 from featherweight.files import sha256_of
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.exported import read_export
@@ -192,3 +192,8 @@ def test_the_card_of_a_graph_names_its_inputs_and_thresholds(
 )
 def test_a_source_is_named_without_its_folder(source: str, name: str) -> None:
     assert public_name(source) == name
+
+
+def test_sets_with_one_file_name_stay_apart() -> None:
+    sources = ["/data/shops/test.csv", "/data/banks/test.csv", "perturbed:typos", "/data/banks/test.csv"]
+    assert list(public_names(sources).values()) == ["test.csv", "test.csv (2)", "perturbed:typos"]

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from support.endings import quick_endings
 
 from featherweight.adapter.storage import WEIGHTS, peft_name
+from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.hints import on_the_command_line
@@ -169,6 +170,9 @@ def test_evaluated_rows_that_an_earlier_run_was_trained_on_are_noted(finished_ru
     assert count and note.startswith(f"{finished_run.folder}, the run it starts from, {told}")
     # The run in between has the same split; the first one has not.
     second = copy_with(finished_run, moved, tmp_path / "second")
+    environment = second.environment
+    environment["data"] |= {"train": rows_fingerprint(load_splits(moved).train)}
+    (second.folder / "environment.json").write_text(json.dumps(environment), "utf-8")
     (note,) = notes(with_classes_of_the_start(recipe_from(second.folder)))
     assert note.startswith(f"{finished_run.folder}, the run that {second.folder} started from, {told}")
     # Rows that were added to the same file move the split, and those of the earlier training cannot be told any more.
@@ -177,6 +181,11 @@ def test_evaluated_rows_that_an_earlier_run_was_trained_on_are_noted(finished_ru
     third = copy_with(finished_run, finished_run.recipe.with_values(data={"train": str(grown)}), tmp_path / "third")
     (note,) = notes(with_classes_of_the_start(recipe_from(third.folder)))
     assert note.endswith(f"rows cannot be checked: {grown}: has 49 training rows now, and had 48")
+    # Another order of the rows moves the split, too.
+    lines = Path(finished_run.recipe.data.train).read_text("utf-8").splitlines()
+    grown.write_text("\n".join(lines[1:] + lines[:1]), "utf-8")
+    (note,) = notes(with_classes_of_the_start(recipe_from(third.folder)))
+    assert note.endswith(f"rows cannot be checked: {grown}: has other labels than at the training")
 
 
 def test_rows_of_the_head_go_by_name_where_classes_are_numbers(linear_run: Run, tmp_path: Path) -> None:

@@ -202,10 +202,18 @@ def test_a_greedy_soup_leaves_out_what_makes_it_worse(ingredients: dict[str, Pat
 def test_a_greedy_soup_may_be_one_run(ingredients: dict[str, Path], tmp_path: Path) -> None:
     best = spoilt(ingredients["first"], tmp_path / "best", 1.0, 1.0)
     bad = spoilt(ingredients["second"], tmp_path / "bad", -60.0, 0.1)
+    note = "a teacher was trained on 3 of 18 validation rows: the metrics may be too good"
+    for folder in (best, bad):
+        environment = json.loads((folder / "environment.json").read_text("utf-8"))
+        environment["warnings"].append(note)
+        (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
     soup = make_soup([best, bad], tmp_path / "soup", greedy=True)
     for name, tensor in saved(soup).items():
         np.testing.assert_array_equal(tensor, saved(Run(best))[name])
-    assert any("weights of one run, since" in warning for warning in soup.environment["warnings"])
+    warnings = soup.environment["warnings"]
+    assert any("weights of one run, since" in warning for warning in warnings)
+    assert [warning for warning in warnings if note in warning] == [f"{best}: {note}"]
+    assert len(warnings) == len(Run(best).environment["warnings"]) + 1
 
 
 # What verify notices

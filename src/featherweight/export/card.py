@@ -12,7 +12,7 @@ from typing import Any
 
 from featherweight.backbone.adapted import frozen_in_words
 from featherweight.errors import in_a_line
-from featherweight.export.shareable import base_model, public_name
+from featherweight.export.shareable import base_model, public_name, public_names
 from featherweight.files import read_object
 from featherweight.formatting import percent, without_paths
 from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export, training_of
@@ -137,8 +137,10 @@ def _sets(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     A shift set is a further test set, whose texts are of another kind than the training data.
     """
+    shift = evaluation.get("shift") or {}
+    names = public_names(shift)
     sets = [("test", evaluation.get("test"))]
-    sets += [(f"shift: {public_name(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
+    sets += [(f"shift: {names[source]}", figures) for source, figures in shift.items()]
     sets.append(("validation", evaluation.get("validation")))
     return [{"name": name, "rows": figures["rows"], "values": _values(figures)} for name, figures in sets if figures]
 

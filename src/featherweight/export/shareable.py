@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
@@ -41,6 +42,16 @@ def public_name(source: str) -> str:
         return PureWindowsPath(source).name
     local = source.startswith(("/", "~", ".")) or is_data_file(source) or Path(source).exists()
     return PurePath(source).name if local else source
+
+
+def public_names(sources: Iterable[str]) -> dict[str, str]:
+    """{source: its public name}; further sources with the same name get numbers: ``rows.csv``, ``rows.csv (2)``."""
+    names: dict[str, str] = {}
+    for source in dict.fromkeys(sources):
+        name = public_name(source)
+        number = 1 + list(map(public_name, names)).count(name)
+        names[source] = f"{name} ({number})" if number > 1 else name
+    return names
 
 
 def base_model(recipe: Recipe) -> str | None:
@@ -135,11 +146,12 @@ def _shareable_recipe(recipe: Recipe) -> Recipe:
         backbone={"name": _name(recipe)},
         adapter={"start_from": None} if recipe.adapter.start_from else {},
         training={"teacher": [], "soup": []},
-        evaluation={"shift": list(dict.fromkeys(map(public_name, recipe.evaluation.shift)))},
+        evaluation={"shift": list(public_names(recipe.evaluation.shift).values())},
     )
 
 
 def _shareable_results(evaluation: dict[str, Any]) -> dict[str, Any]:
     """``evaluation`` with names of shift sets instead of paths, and without the texts that were classified wrongly."""
-    shift = {public_name(name): found for name, found in (evaluation.get("shift") or {}).items()}
-    return without_mistakes({**evaluation, "shift": shift})
+    shift = evaluation.get("shift") or {}
+    names = public_names(shift)
+    return without_mistakes({**evaluation, "shift": {names[source]: found for source, found in shift.items()}})

@@ -223,6 +223,19 @@ def require_same_rows(ingredients: Sequence[Ingredient], now: Mapping[str, Any],
             raise UserError(f"{folder}: was trained on other weights of the backbone; restore the original backbone")
 
 
+def notes_of(ingredients: Sequence[Ingredient], known: Sequence[str]) -> list[str]:
+    """The warnings of the runs of a soup that are not in ``known``, each once, after the run that has it first.
+
+    They hold for the soup, too: for example, a teacher of a run may have been trained on validation rows.
+    """
+    noted = {
+        warning: ingredient.run.folder
+        for ingredient in reversed(ingredients)
+        for warning in ingredient.run.environment.get("warnings") or ()
+    }
+    return [f"{folder}: {warning}" for warning, folder in noted.items() if warning not in known]
+
+
 def metric_in_words(best_by: str, value: float, *, several: bool) -> str:
     """A metric with its value, such as "accuracy 94.20%"; with ``several``, of a task with several labels per text."""
     metric = metric_of(best_by, several=several)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featherweight.adapter.storage import read_description
+from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.pairs import stripped
 from featherweight.data.run_rows import rows_of_run
 from featherweight.data.sources import Rows
@@ -83,10 +84,13 @@ def _split_by(recipe: Recipe, labels: Sequence[str]) -> object:
 
 
 def _difference(run: Run, rows: Rows) -> str:
-    """How the number of ``rows`` differs from that of the training rows of ``run``; empty if it does not."""
+    """How ``rows`` differ from the training rows of ``run`` in number or labels; empty if they do not."""
     data = run.environment.get("data", {}) if (run.folder / "environment.json").is_file() else {}
-    then = data.get("train", {}).get("rows", len(rows))
-    return "" if then == len(rows) else f"has {counted(len(rows), 'training row')} now, and had {then:,}"
+    then = data.get("train", {})
+    changed = differing_keys(then, rows_fingerprint(rows))  # of these rows, it stored no fingerprint of the texts alone
+    if "rows" in changed:
+        return f"has {counted(len(rows), 'training row')} now, and had {then['rows']:,}"
+    return "has other labels than at the training" if changed else ""
 
 
 def _unknown(who: str, error: UserError) -> str:

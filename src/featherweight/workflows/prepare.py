@@ -27,7 +27,7 @@ from featherweight.hints import to_install, to_set
 from featherweight.recipe import Recipe
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
-from featherweight.workflows.ingredients import Ingredient, ingredients_of, require_same_rows
+from featherweight.workflows.ingredients import Ingredient, ingredients_of, notes_of, require_same_rows
 from featherweight.workflows.leaks import start_notes
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import Teacher, teacher_notes, teachers_of, with_full_paths
@@ -142,6 +142,7 @@ def prepare(recipe: Recipe) -> Prepared:
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if recipe.adapter.start_from is not None:
         splits.warnings.append(begin_with_the_start(network, recipe))
+    splits.warnings.extend(notes_of(ingredients, splits.warnings))
     if network.trainable_count() != weight.total:
         counts = f"{network.trainable_count():,} trainable parameters, but {weight.total:,} were counted beforehand"
         raise FeatherweightError(f"the model has {counts}; please report this bug")
