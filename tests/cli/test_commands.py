@@ -110,6 +110,7 @@ def test_check_tells_what_is_wrong_with_the_data(cli: Cli) -> None:
 def test_doctor_names_versions_and_backbones(cli: Cli) -> None:
     out = said(cli, "doctor")
     assert all(word in out for word in ("torch", "peft", "processor", "backbone minilm", "available", "cache"))
+    assert all(package in out for package in ("openpyxl", "cleanlab", "psycopg", "prometheus_client"))
 
 
 def test_train_then_evaluate_report_and_predict(cli: Cli, tiny_recipe: Any, tiny_data: dict[str, Path]) -> None:
@@ -231,6 +232,11 @@ def test_help_and_version(cli: Cli) -> None:
     verbs = ("train", "weigh", "plan", "evaluate", "report", "predict", "check", "recipes", "doctor")
     assert all(verb in said(cli) for verb in verbs)
     assert all("Usage: featherweight" in said(cli, verb, "--help") for verb in verbs)
+
+
+def test_help_promises_only_what_the_command_does(cli: Cli) -> None:
+    assert not [verb for verb in ("noise", "search", "adapt") if "evaluated once" in said(cli, verb, "--help")]
+    assert "an export" not in said(cli, "report", "--help")
 
 
 def test_debug_shows_where_an_error_comes_from(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

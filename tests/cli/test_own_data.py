@@ -68,6 +68,13 @@ def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
     assert weighed.out.startswith("notes on mpnet, 3 labels")
 
 
+def test_check_counts_with_the_backbone_of_a_training(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_reviews("reviews.csv")
+    monkeypatch.setattr("featherweight.backbone.resolve.best_at_hand", lambda: ("./other", "installed"))
+    refused(cli, "check", "reviews.csv", naming="backbone.name = ./other: no such folder")
+    assert cli("check", "reviews.csv", "--backbone", "minilm").code == 0
+
+
 def test_check_guesses_columns_and_looks_at_data_without_labels(cli: Cli) -> None:
     write_reviews("reviews.csv")
     assert "texts from review; labels from sentiment" in cli("check", "reviews.csv").out

@@ -142,7 +142,9 @@ def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) 
     assert any("my test.csv has no labels" in warning for warning in run.environment["warnings"])
     page = write_report(run.folder).read_text("utf-8")
     renew_manifest(run.folder, [run.report])
-    assert "my test.csv has no labels" in page and "No test set: the headline is about the validation rows" in page
+    assert (
+        "my test.csv has no labels" in page and "There was no test set. The results are on the validation rows" in page
+    )
     for command in (
         ["evaluate", "run"],
         ["verify", "run"],
@@ -151,7 +153,7 @@ def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) 
         assert cli(*command).code == 0, command
     assert len(Path("predictions.csv").read_text("utf-8").splitlines()) == 5
     assert cli("rounds", "job.toml", "--seeds", "1", "--out", "rounds").code == 0
-    assert "No test set" in Path("rounds/comparison.html").read_text("utf-8")
+    assert "There was no test set" in Path("rounds/comparison.html").read_text("utf-8")
     assert cli("train", "job.toml", "--set", "data.test=", "--out", "none").code == 0
     compared = cli("compare", "run", "none")
     assert compared.code == 0 and "test none" in compared.out

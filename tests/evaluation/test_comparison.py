@@ -132,13 +132,13 @@ def test_without_test_sets_the_same_validation_rows_serve_and_others_do_not(tmp_
     comparison = compare_runs(same)
     assert comparison.split == "validation" and comparison.rows == 96
     assert (
-        "No test set: the metrics are on validation rows, which also decided which adapter was kept. Expect"
+        "no test set. The results are on the validation rows, which also decided which adapter was kept, so"
         in (comparison.notes[0])
     )
     last = Recipe.load("r2").with_values(training={"keep": "last"})
     same.append(without_test(fabricate_run(tmp_path / "last", last, 0.9)))
-    assert "which adapter was kept in r3 and r4. Expect" in compare_runs(same).notes[-2]
-    assert "rows, which decided only the temperature of each run." in compare_runs(same[-1:]).notes[0]
+    assert "which adapter was kept in r3 and r4, so they may be too good." in compare_runs(same).notes[-2]
+    assert "validation rows, on which the temperature was fitted." in compare_runs(same[-1:]).notes[0]
     other = without_test(fabricate_run(tmp_path / "seed", Recipe.load("r3").with_values(seed=1), 0.9))
     with pytest.raises(UserError, match=r"validation rows differ from.*each seed has different validation rows"):
         compare_runs([*same, other])

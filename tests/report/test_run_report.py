@@ -123,10 +123,10 @@ def test_without_a_test_set_the_validation_speaks_and_is_doubted(tmp_path):
     (folder / "evaluation.json").write_text(json.dumps(figures))
     page = page_of(folder)
     assert "of 96 validation texts classified correctly" in page.text
-    assert "No test set" in page.text and "No shift set" in page.text
+    assert "There was no test set" in page.text and "No shift set" in page.text
     assert "Confusion matrix (validation)" in page.headings
     assert (
-        "which also decided which adapter was kept. Expect slightly worse" in page.text
+        "which also decided which adapter was kept, so they may be too good" in page.text
         and "Saved step" not in page.text
     )
 

@@ -12,7 +12,6 @@ from featherweight.cli.arguments import (
     BackboneOption,
     LabelColumnsOption,
     SetOption,
-    TestOption,
     TextOption,
     load_recipe,
 )
@@ -22,7 +21,10 @@ NAME = "adapt"
 
 def command(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file of texts and labels, or a recipe.")],
-    test: TestOption = None,
+    test: Annotated[
+        str | None,
+        typer.Option("--test", metavar="FILE", help="Test rows; the backbone is not trained on their texts."),
+    ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
     backbone: BackboneOption = None,

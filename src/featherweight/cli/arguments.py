@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from featherweight.recipe import Recipe
 
 TestOption = Annotated[
-    str | None, typer.Option("--test", help="File or data set of test rows; evaluated once, at the end.")
+    str | None,
+    typer.Option("--test", metavar="FILE", help="File or data set of test rows; evaluated once, at the end."),
 ]
 TextOption = Annotated[
     list[str] | None,
@@ -28,18 +29,27 @@ LabelColumnsOption = Annotated[
 ]
 BackboneOption = Annotated[
     str | None,
-    typer.Option("--backbone", help="The encoder: a hub name, a local folder, or minilm or mpnet, if installed."),
+    typer.Option(
+        "--backbone", metavar="NAME", help="The encoder: a hub name, a local folder, or minilm or mpnet, if installed."
+    ),
 ]
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", help="Change a recipe key, such as training.learning_rate=3e-4; repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a recipe key, such as training.learning_rate=3e-4; repeatable."
+    ),
 ]
 ReadOption = Annotated[
     list[str],
-    typer.Option("--set", help="How the file is read, such as data.encoding=cp1251 or data.separator=;. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How the file is read, such as data.encoding=cp1251 or data.separator=;. Repeatable.",
+    ),
 ]
 BudgetOption = Annotated[
-    str | None, typer.Option("--budget", help="Maximum number of trainable parameters: 1000000, 100k or 1M.")
+    str | None,
+    typer.Option("--budget", metavar="NUMBER", help="Maximum number of trainable parameters: 1000000, 100k or 1M."),
 ]
 RunArgument = Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs.")]
 ClassifierArgument = Annotated[

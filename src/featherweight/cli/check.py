@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import LabelColumnsOption, SetOption, TextOption
+from featherweight.cli.arguments import LabelColumnsOption, TextOption
 
 NAME = "check"
 
@@ -14,9 +14,11 @@ NAME = "check"
 def command(
     data: Annotated[
         str,
-        typer.Argument(help="A file, a folder saved by `datasets`, a data set on the hub, or newsbriefs (built in)."),
+        typer.Argument(help="Texts and labels: a file, a folder, a data set on the hub, or newsbriefs (built in)."),
     ],
-    test: Annotated[str | None, typer.Option(help="Test rows; check counts those that are also training rows.")] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Test rows; check counts those that are also training rows.")
+    ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
     clean: Annotated[
@@ -33,10 +35,21 @@ def command(
             "backbone reads fewer.",
         ),
     ] = None,
-    backbone: Annotated[str, typer.Option(help="The encoder whose tokenizer counts the tokens.")] = "minilm",
-    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The encoder whose tokenizer counts; by default that of `train FILE`."),
+    ] = None,
+    overrides: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a recipe key, such as data.join=pair or data.encoding=cp1251; repeatable.",
+        ),
+    ] = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Check data before training: columns, labels, empty or repeated texts, tokens, and what training would refuse."""
+    from featherweight.backbone.resolve import best_at_hand
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override
@@ -53,7 +66,7 @@ def command(
         "max_length": max_length,
     }
     given = {key: value for key, value in settings.items() if value is not None}
-    values: dict[str, Any] = {"data": given, "backbone": {"name": backbone}}
+    values: dict[str, Any] = {"data": given, "backbone": {"name": backbone or best_at_hand()[0]}}
     for override in overrides:
         apply_override(values, override, Recipe)
     recipe = with_guessed_columns(Recipe.parse(values, "check"))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 NAME = "doctor"
 _OPTIONAL = (
+    "openpyxl",
+    "cleanlab",
     "optuna",
+    "psycopg",
     "onnx",
     "onnxscript",
     "onnxruntime",
@@ -12,6 +15,7 @@ _OPTIONAL = (
     "nncf",
     "fastapi",
     "uvicorn",
+    "prometheus_client",
     "tensorboard",
     "mlflow",
     "trackio",
@@ -45,6 +49,7 @@ def command() -> None:
     table.add_row("optional", " ".join(name for name in _OPTIONAL if find_spec(name)) or "none installed")
     table.add_row("cache", str(cache_folder()))
     for backbone in known_backbones():
-        state = "available" if backbone.available else "not available"
+        lacking = "not installed" if backbone.source == "wheel" else "not downloaded yet"
+        state = "available" if backbone.available else lacking
         table.add_row(f"backbone {backbone.name}", f"{backbone.source}: {state}")
     plain_console().print(table, soft_wrap=True)

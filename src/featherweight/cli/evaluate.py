@@ -30,7 +30,8 @@ NAME = "evaluate"
 def command(
     run: ClassifierArgument,
     data: Annotated[
-        str | None, typer.Option(help="File or data set with labels; by default the run's own test set.")
+        str | None,
+        typer.Option(metavar="FILE", help="File or data set with labels; by default the run's own rows, as stored."),
     ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
@@ -45,7 +46,7 @@ def command(
     overrides: ReadOption = [],  # noqa: B006 (typer copies it)
     json_output: Annotated[bool, typer.Option("--json", help="Print all metrics as JSON.")] = False,
 ) -> None:
-    """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
+    """Print the metrics of a finished run, or evaluate a run, an export or a PEFT folder on other labelled rows."""
     if drop_empty and data is None:
         raise UserError("--drop-empty needs --data; for the run's own rows, data.empty of its recipe decides")
     if overrides and data is None:

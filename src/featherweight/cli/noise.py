@@ -12,7 +12,6 @@ from featherweight.cli.arguments import (
     BudgetOption,
     LabelColumnsOption,
     SetOption,
-    TestOption,
     TextOption,
     load_recipe,
 )
@@ -24,7 +23,10 @@ def command(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A file of texts and labels, a recipe, or a finished run.")
     ],
-    test: TestOption = None,
+    test: Annotated[
+        str | None,
+        typer.Option("--test", metavar="FILE", help="Test rows; texts that are also training texts are listed."),
+    ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
     budget: BudgetOption = None,
@@ -33,7 +35,12 @@ def command(
         int, typer.Option(min=2, max=100, help="Number of trainings; each leaves out another part of the rows.")
     ] = 5,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the results; to resume, run the command again.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Folder for the results, by default runs/noise-<recipe name>; to resume, run the command again.",
+        ),
     ] = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:

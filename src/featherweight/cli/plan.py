@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.arguments import LabelColumnsOption, SetOption, TextOption, require_new_recipe, tell
+from featherweight.cli.arguments import LabelColumnsOption, TextOption, require_new_recipe, tell
 from featherweight.formatting import counted
 
 if TYPE_CHECKING:
@@ -20,23 +20,29 @@ _BACKBONE, _LABELS = "roberta-base", 4
 
 
 def command(
-    data: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="Texts and labels, to count the classes.")
-    ] = None,
+    data: Annotated[str | None, typer.Argument(metavar="FILE", help="Texts and labels, to count the classes.")] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE that of `train FILE`."
+            metavar="NAME",
+            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE that of `train FILE`.",
         ),
     ] = None,
-    labels: Annotated[int | None, typer.Option(min=2, help=f"Number of classes; by default {_LABELS}.")] = None,
+    labels: Annotated[
+        int | None, typer.Option(min=2, help=f"Number of classes; by default {_LABELS}, with FILE those in it.")
+    ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
-    budget: Annotated[str, typer.Option(help="Maximum number of trainable parameters: 1000000, 100k or 1M.")] = "1M",
+    budget: Annotated[
+        str, typer.Option(metavar="NUMBER", help="Maximum number of trainable parameters: 1000000, 100k or 1M.")
+    ] = "1M",
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora (of adapted layers), all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Row of the table to write as a recipe; needs --out.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Recipe file to write; needs --row.")] = None,
-    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    overrides: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key, such as adapter.dora=true; repeatable."),
+    ] = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Show the largest LoRA rank that fits a budget, for each head and each set of linear layers to adapt."""
     from featherweight.budget.plan import plan

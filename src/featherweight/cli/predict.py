@@ -30,14 +30,14 @@ NAME = "predict"
 
 FileArgument = Annotated[
     str | None,
-    typer.Argument(
-        help="Texts to classify, without labels: a file, a folder saved by `datasets`, or - to read a text per line."
-    ),
+    typer.Argument(help="Texts to classify: a file, a folder, a data set on the hub, or - to read a text per line."),
 ]
 TextOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--text", help="Without FILE: a text to classify, or two for a pair. With FILE: its text column. Repeatable."
+        "--text",
+        metavar="TEXT",
+        help="Without FILE: a text to classify, or two for a pair. With FILE: its text column. Repeatable.",
     ),
 ]
 OutOption = Annotated[

@@ -9,7 +9,6 @@ import typer
 
 from featherweight.cli.arguments import (
     BaseOption,
-    ClassifierArgument,
     JoinOption,
     LabelsOption,
     TaskOption,
@@ -25,7 +24,7 @@ NAME = "report"
 
 
 def command(
-    run: ClassifierArgument,
+    run: Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs, or a folder that PEFT saved.")],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="For a folder that PEFT saved: the HTML file to write.")
     ] = None,

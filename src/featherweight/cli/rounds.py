@@ -19,7 +19,10 @@ NAME = "rounds"
 
 def command(
     recipes: Annotated[
-        list[str], typer.Argument(help="Names of built-in recipes (see `featherweight recipes`) or TOML files.")
+        list[str],
+        typer.Argument(
+            help="Names of built-in recipes (see `featherweight recipes`), TOML files, or files of texts and labels."
+        ),
     ],
     seeds: Annotated[
         int, typer.Option(min=1, max=1000, help="Number of seeds per recipe: 3 means the seeds 0, 1 and 2.")

@@ -12,7 +12,6 @@ from featherweight.cli.arguments import (
     BudgetOption,
     LabelColumnsOption,
     SetOption,
-    TestOption,
     TextOption,
     load_recipe,
 )
@@ -28,7 +27,10 @@ def command(
             "and labels."
         ),
     ],
-    test: TestOption = None,
+    test: Annotated[
+        str | None,
+        typer.Option("--test", metavar="FILE", help="Test rows for best.toml; the search itself does not read them."),
+    ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
     backbone: BackboneOption = None,
@@ -37,7 +39,12 @@ def command(
     ] = 20,
     budget: BudgetOption = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder of the search; to resume, run the command again.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Folder of the search, by default runs/search-<recipe name>; to resume, run the command again.",
+        ),
     ] = None,
     storage: Annotated[
         str | None,

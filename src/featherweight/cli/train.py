@@ -24,7 +24,9 @@ NAME = "train"
 WhatArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="FILE", help="Texts and labels; or a built-in recipe (see `featherweight recipes`), or a TOML file."
+        metavar="FILE",
+        help="Texts and labels: a file, a folder, or a data set on the hub; or a recipe: a TOML file, or the name of a "
+        "built-in one (see `featherweight recipes`).",
     ),
 ]
 _WHAT_TO_TYPE = """FILE is missing: pass a file of texts and labels, or a recipe

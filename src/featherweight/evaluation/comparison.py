@@ -30,7 +30,7 @@ from featherweight.evaluation.run_groups import (
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
 from featherweight.formatting import in_sentence
 from featherweight.recipe import Recipe
-from featherweight.run.best import decided_by_validation
+from featherweight.run.best import without_test_set
 from featherweight.run.figures import ACCURACY, METRICS, SEVERAL_LABELS, Metric
 from featherweight.run.folder import Run, refuse_adapter, refuse_export
 
@@ -255,19 +255,6 @@ def _grouped_notes(pairs: Sequence[Difference]) -> list[str]:
     ]
 
 
-def _without_test_set(rounds: Sequence[Round]) -> str:
-    """A note on metrics on validation rows: what else these rows served for."""
-    known = "No test set: the metrics are on validation rows"
-    decided = [decided_by_validation(round_.recipe.model_dump()) for round_ in rounds]
-    if not any(decided):
-        fitted = "the temperature and the thresholds" if rounds[0].found is not None else "the temperature"
-        return f"{known}, which decided only {fitted} of each run."
-    named = [round_.name for round_, what in zip(rounds, decided, strict=True) if what]
-    some = "" if all(decided) else f" in {in_sentence(named)}"
-    whats = in_sentence(list(dict.fromkeys(filter(None, decided))))
-    return f"{known}, which also decided {whats}{some}. Expect lower accuracy on new texts."
-
-
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
     notes = _grouped_notes(_not_better_than_tfidf(rounds, against))
     own = [round_ for round_ in rounds if round_.baseline is None]
@@ -276,7 +263,8 @@ def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -
     notes += [note for round_ in own for note in repeated_seeds(round_.name, round_.runs)]
     notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
     if split == "validation":
-        notes.append(_without_test_set(rounds))
+        recipes = [round_.recipe.model_dump() for round_ in rounds]
+        notes.append(without_test_set(*recipes, names=[round_.name for round_ in rounds]))
     if not _has_seed_variance(rounds):
         notes.append("Too few seeds to estimate the variance between seeds: another seed may reverse a difference.")
     return notes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from featherweight.formatting import in_sentence
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric
 
 Rank = tuple[float, float]
@@ -45,11 +46,18 @@ def decided_by_validation(recipe: Mapping[str, Any]) -> str:
     return "which step each averaged run kept" if training.get("soup") else "which adapter was kept"
 
 
-def without_test_set(recipe: Mapping[str, Any]) -> str:
-    """Sentences on results on the validation rows: what else these rows served for in the run of ``recipe``."""
+def without_test_set(*recipes: Mapping[str, Any], names: Sequence[str] = ()) -> str:
+    """Sentences on results on the validation rows: what else these rows served for in the runs of ``recipes``.
+
+    ``names`` are those of the runs, to say in which of several runs these rows decided something.
+    """
     known = "There was no test set. The results are on the validation rows, "
-    if decided := decided_by_validation(recipe):
-        return f"{known}which also decided {decided}, so they may be too good."
-    if recipe.get("task") == "multi-label":
+    decided = [decided_by_validation(recipe) for recipe in recipes]
+    if any(decided):
+        whats = in_sentence(list(dict.fromkeys(filter(None, decided))))
+        some = [name for name, what in zip(names, decided, strict=True) if what] if not all(decided) else []
+        where = f" in {in_sentence(some)}" if some else ""
+        return f"{known}which also decided {whats}{where}, so they may be too good."
+    if recipes[0].get("task") == "multi-label":
         return f"{known}on which the thresholds and the temperature were fitted, so they may be too good."
     return f"{known}on which the temperature was fitted."

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featherweight.hints import steadier
 from featherweight.recipe.loading import read_recipe
 from featherweight.report.fonts import class_numbers, set_numbers
-from featherweight.run.best import decided_by_validation
+from featherweight.run.best import without_test_set
 from featherweight.run.checked import require
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric, score_of
@@ -115,20 +115,11 @@ class Contents:
             how = "`featherweight evaluate`" if self.recipe_text else "--data"
             notes.append(f"Not evaluated yet: {how} adds accuracy, confusion matrix and calibration.")
         elif self.evaluated[0] != "test":
-            notes.append(self._without_test_set())
+            notes.append(without_test_set(self.recipe))
         if not self.has_curves and self.recipe_text and not self.soup:
             notes.append("No training history: history.jsonl is missing or empty, so there are no curves.")
         notes += [f"{name}.json is missing." for name in ("weigh", "environment") if not getattr(self, name)]
         return notes
-
-    def _without_test_set(self) -> str:
-        """A note on a headline about the validation rows: what else these rows served for."""
-        known = "No test set: the headline is about the validation rows, "
-        if decided := decided_by_validation(self.recipe):
-            return f"{known}which also decided {decided}. Expect slightly worse results on new texts."
-        if self.several:
-            return f"{known}on which the thresholds were fitted. Expect slightly worse results on new texts."
-        return f"{known}on which the temperature was fitted."
 
     def warnings(self) -> list[str]:
         """The warnings of the run, and further warnings that follow from its files."""
