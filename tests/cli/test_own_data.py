@@ -75,6 +75,15 @@ def test_check_counts_with_the_backbone_of_a_training(cli: Cli, monkeypatch: pyt
     assert cli("check", "reviews.csv", "--backbone", "minilm").code == 0
 
 
+def test_check_cuts_texts_where_a_training_does(cli: Cli) -> None:
+    rows = "".join(f"{n} {'is a rather long note and ' * 60},{'odd' if n % 2 else 'even'}\n" for n in range(12))
+    Path("long.csv").write_text("note,label\n" + rows, "utf-8")
+    draft = cli("new", "long.csv")
+    assert "max_length = 512" in draft.out
+    assert "max_length = 512 truncates 0 rows" in cli("check", "long.csv").out
+    assert "max_length = 256 truncates 12 rows" in cli("check", "long.csv", "--max-length", 256).out
+
+
 def test_check_guesses_columns_and_looks_at_data_without_labels(cli: Cli) -> None:
     write_reviews("reviews.csv")
     assert "texts from review; labels from sentiment" in cli("check", "reviews.csv").out

@@ -31,8 +31,7 @@ def command(
         int | None,
         typer.Option(
             min=4,
-            help="Maximum number of tokens of a text; longer texts are truncated. By default 256, or fewer if the "
-            "backbone reads fewer.",
+            help="Maximum number of tokens of a text; longer texts are truncated. By default that of `train FILE`.",
         ),
     ] = None,
     backbone: Annotated[
@@ -51,11 +50,12 @@ def command(
     """Check data before training: columns, labels, empty or repeated texts, tokens, and what training would refuse."""
     from featherweight.backbone.resolve import best_at_hand
     from featherweight.console import plain_console
+    from featherweight.data.kept_tables import tables_kept
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override
     from featherweight.recipe.values import one_or_all
     from featherweight.workflows.check import check, inspection_lines
-    from featherweight.workflows.own_data import default_length, with_guessed_columns
+    from featherweight.workflows.own_data import with_chosen_length, with_guessed_columns
 
     settings = {
         "train": data,
@@ -69,10 +69,12 @@ def command(
     values: dict[str, Any] = {"data": given, "backbone": {"name": backbone or best_at_hand()[0]}}
     for override in overrides:
         apply_override(values, override, Recipe)
-    recipe = with_guessed_columns(Recipe.parse(values, "check"))
-    if "max_length" not in values["data"]:
-        recipe = recipe.with_values(data={"max_length": default_length(recipe.backbone)})
-    console = plain_console(soft_wrap=True)
     own_split = not {"validation", "validation_size"} & values["data"].keys()
-    for line in inspection_lines(check(recipe, own_split=own_split)):
+    with tables_kept():
+        recipe = with_guessed_columns(Recipe.parse(values, "check"))
+        if "max_length" not in values["data"]:
+            recipe = with_chosen_length(recipe)
+        found = check(recipe, own_split=own_split)
+    console = plain_console(soft_wrap=True)
+    for line in inspection_lines(found):
         console.print(line)

@@ -22,7 +22,7 @@ from featherweight.data.sources import complete_rows, rows_of
 from featherweight.errors import UserError
 from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_with, option
-from featherweight.recipe import BackboneRecipe, Recipe
+from featherweight.recipe import Recipe
 from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
 from featherweight.recipe.overrides import option_overrides
@@ -118,7 +118,8 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
         "adapter": {"lora": "auto"},
     }
     given = Recipe.parse(_merged(chosen, values), source)
-    length, of_length = _max_length(given, table)
+    fixed = "max_length" in given.data.model_fields_set
+    length, of_length = (given.data.max_length, "") if fixed else _max_length(given, table)
     chosen = _merged(chosen, {"data": {"max_length": length}, "training": schedule_for(given, rows, len(names))})
     whole = _in_order(_merged(chosen, values))
     recipe = Recipe.parse(whole, source)
@@ -232,12 +233,19 @@ def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dic
     return {"empty": "drop"} if any(map(is_missing, cells if several else single_labels(cells))) else {}
 
 
+def with_chosen_length(recipe: Recipe) -> Recipe:
+    """``recipe`` with the maximum length of a text that ``train FILE`` would choose for its training data."""
+    length, _ = _max_length(recipe, open_table(recipe.data.train, recipe.data, "train"))
+    return recipe.with_values(data={"max_length": length})
+
+
 def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
-    """The maximum length of a text in tokens: the given one, or a longer one with a note if many texts need it."""
-    if "max_length" in recipe.data.model_fields_set:
-        return recipe.data.max_length, ""
+    """The maximum length of a text in tokens, and a note if it is longer than the default because many texts need it.
+
+    It is no more than the backbone can read.
+    """
     most = most_tokens(config_of(recipe.backbone)) or _LONGER
-    default = default_length(recipe.backbone)
+    default = min(_LONG, most)
     texts = joined_texts(table, recipe.data.text)
     sample = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SAMPLED))]
     # A token has at least one character, so most files need no tokenizer here.
@@ -257,11 +265,6 @@ def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
     longer = min(_LONGER, most)
     read = f"they are read in windows of {longer}" if recipe.data.long == "windows" else f"{longer} are read"
     return longer, f"; {share:.0%} of the texts are longer than {_LONG} tokens: {read}"
-
-
-def default_length(backbone: BackboneRecipe) -> int:
-    """The maximum length of a text in tokens if few texts are longer: 256, or as many as ``backbone`` can read."""
-    return min(_LONG, most_tokens(config_of(backbone)) or _LONG)
 
 
 def _share_longer(lengths: Sequence[int], most: int) -> float:
