@@ -43,6 +43,7 @@ def test_columns_are_spelled_for_the_caller() -> None:
     with called_from(ARGUMENTS):
         assert (option("text", ["a b", "c"]), option("label")) == ('text=["a b", "c"]', 'label="COLUMN"')
         assert (option("id", ["row"]), as_given("a=1")) == ('id_column="row"', 'overrides=["a=1"]')
+        assert (as_given('data.test="t.csv"'), as_given("budget=1")) == ('test="t.csv"', 'overrides=["budget=1"]')
     with called_from(RECIPE):
         assert option("label") == 'recipe.with_values(data={"label": "COLUMN"})'
 

@@ -45,6 +45,14 @@ _FLAGS = {
     "-o": "out",
 }
 """The options of `predict`, each with the argument of ``predict_file``."""
+_OF_KEYS = {
+    "budget": "budget",
+    "data.test": "test",
+    "data.text": "text",
+    "data.label": "label",
+    "backbone.name": "backbone",
+}
+"""The recipe keys that have an option and an argument of their own, with its name."""
 _PACKAGES = {"mlflow": "mlflow-skinny", "prometheus_client": "prometheus-client"}
 """The packages that are not called like their modules."""
 
@@ -101,7 +109,13 @@ def to_install(*modules: str) -> str:
 
 
 def as_given(override: str) -> str:
-    """The ``override`` that the user gave, as ``--set training.epochs`` or ``overrides=["training.epochs"]``."""
+    """The ``override`` that the user gave, as ``--set training.epochs`` or ``overrides=["training.epochs"]``.
+
+    A text in JSON, such as ``budget="100k"``, was given by an option or argument: ``--budget 100k``, ``budget="100k"``.
+    """
+    key, _, text = override.partition("=")
+    if (name := _OF_KEYS.get(key)) and text[:1] == '"' and isinstance(value := _value(text), str) and value != text:
+        return f"--{name} {shlex.quote(value)}" if for_command_line() else f"{name}={_literal(value)}"
     return f"--set {override}" if for_command_line() else f"overrides={_literal([override])}"
 
 

@@ -16,7 +16,7 @@ from support.commands import Cli, refused
     (["train", "job.toml", "job.toml"], "unexpected extra argument"),
     (["train", "job.toml", "--sett", "a=1"], "No such option: --sett"),
     (["train", "job.toml", "--out"], "Option '--out' requires an argument"),
-    (["train", "job.toml", "--budget", "ten"], "budget: must be a count such as 1000000, 100k or 1M"),
+    (["train", "job.toml", "--budget", "ten"], "with --budget ten: budget: must be a count such as 1000000, 100k or"),
     (["weigh", "nowhere.toml"], "nowhere.toml: no such recipe file"),
     (["weigh", "job.toml", "--budget", "0"], "budget: must be at least 1"),
     (["plan", "--backbone", "./nowhere"], "backbone.name = ./nowhere: no such folder"),

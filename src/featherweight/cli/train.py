@@ -47,7 +47,9 @@ def command(
     out: Annotated[
         str | None, typer.Option("-o", "--out", help="Run folder; by default the next free runs/<recipe name>.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the interrupted run in --out, by default runs/<recipe name>.")
+    ] = False,
     start: Annotated[
         str | None,
         typer.Option("--from", metavar="RUN", help="Start a new run from the adapter of a finished run."),

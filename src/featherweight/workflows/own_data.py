@@ -16,7 +16,7 @@ from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels, guess_label, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
-from featherweight.data.readers.table import Table, joined_texts, label_columns
+from featherweight.data.readers.table import Table, joined_texts, label_columns, text_columns
 from featherweight.data.source_tables import open_table
 from featherweight.data.sources import complete_rows, rows_of
 from featherweight.errors import UserError
@@ -246,7 +246,7 @@ def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
     """
     most = most_tokens(config_of(recipe.backbone)) or _LONGER
     default = min(_LONG, most)
-    texts = joined_texts(table, recipe.data.text)
+    texts = joined_texts(table, text_columns(table, recipe.data))
     sample = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SAMPLED))]
     # A token has at least one character, so most files need no tokenizer here.
     if most <= _LONG or _share_longer(list(map(len, sample)), _LONG) <= _MANY:
