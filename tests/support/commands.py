@@ -69,3 +69,10 @@ def spoil(path: Path, content: Any) -> None:
         path.write_bytes(content)
     else:
         path.write_text(content(path.read_text("utf-8")) if callable(content) else content, "utf-8")
+
+
+def said(cli: Cli, *arguments: Any) -> str:
+    """What a command that succeeds prints; it has nothing to say on standard error."""
+    answer = cli(*arguments)
+    assert (answer.code, answer.err) == (0, "")
+    return answer.out

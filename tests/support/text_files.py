@@ -47,3 +47,18 @@ def many_rows(folder: Path, kind: str, count: int) -> str:
     else:
         path.write_text("text\n" + "".join(f"text {row} of many\n" for row in range(count)))
     return str(path)
+
+
+def workbook(*sheets: list[list[Any]]) -> bytes:
+    """An Excel file with these sheets, each a list of rows."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for number, rows in enumerate(sheets, 1):
+        sheet = book.create_sheet(f"Sheet {number}")
+        for row in rows:
+            sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()

@@ -199,7 +199,7 @@ def test_keys_may_be_the_texts_or_the_labels(tmp_path: Path, content: dict[str, 
 )
 def test_an_object_with_0_or_1_for_each_label_is_the_label(tmp_path: Path, content: list[Any]) -> None:
     rows = read(written(tmp_path, content), label="cats" if isinstance(content[0], dict) else "label")
-    assert labels_of(rows) == ["ASK", "STOP", "ASK", "STOP"] or labels_of(rows) == [n.upper() for _, n in PAIRS]
+    assert labels_of(rows) == [label.upper() for _, label in PAIRS]
 
 
 def test_parts_of_a_text_are_no_labels_of_it(tmp_path: Path) -> None:
@@ -252,38 +252,6 @@ def test_so_do_lists_of_class_numbers(tmp_path: Path, kind: Any) -> None:
     source = written(tmp_path, {"features": [{"name": "label", "type": kind}], "rows": wrapped})
     rows = read_rows(source, Recipe.parse({"task": "multi-label"}).data)
     assert rows.names_of(rows.labels) == [["World", "Business"], ["Sports", "Business"]]
-
-
-BIG = 2**53 + 1
-
-
-@pytest.mark.parametrize(
-    ("number", "exact"),
-    [
-        (f"{BIG}", f"{BIG}"),
-        (f"{BIG}.0", f"{BIG}"),
-        (f"{BIG}e0", f"{BIG}"),
-        (f"{BIG}.25", f"{BIG}.25"),
-        ("12345678901234567890.0", "12345678901234567890"),
-        ("0.12345678901234567890", "0.12345678901234567890"),
-        ("1e22", "1" + 22 * "0"),
-        ("4.5", "4.5"),
-        ("3.0", "3"),
-        ("4.7000000000000002", "4.7"),
-        ("1e999", "inf"),
-        ("0." + "0" * 500 + "1", "0"),
-    ],
-)
-def test_numbers_keep_all_of_their_digits(tmp_path: Path, number: str, exact: str) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text(f'{{"text": "a", "label": 1, "id": {number}}}\n')
-    assert read(str(path)).ids == [exact]
-
-
-def test_labels_that_differ_in_a_late_digit_are_two_classes(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(f'{{"text": "text {n}", "label": {BIG + n % 2}.0}}\n' for n in range(4)))
-    assert labels_of(read(str(path))) == [str(BIG), str(BIG + 1)] * 2
 
 
 EMPTY: list[Any] = [[], {}, {"text": [], "label": []}, {"data": []}, [{}]]
