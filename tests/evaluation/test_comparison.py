@@ -73,6 +73,26 @@ def test_a_round_that_does_not_beat_bags_of_words_says_so(comparison):
     assert not any("worse than linear probe" in pair.words for pair in comparison.against_baselines)
 
 
+@pytest.mark.parametrize(("key", "value"), [("rows", 47), ("texts", "another fingerprint")])
+def test_a_shift_set_with_other_rows_in_a_run_is_noted(tmp_path, key, value):
+    recipe, test = Recipe.load("r3"), TestSet(60)
+    runs = [fabricate_run(tmp_path / f"{seed}", recipe.with_values(seed=seed), 0.9, test=test) for seed in (0, 1, 2)]
+    for run in runs:
+        file = run / "environment.json"
+        environment = json.loads(file.read_text("utf-8"))
+        environment["judged"] = {"ag_news": {"texts": "a fingerprint"}}
+        file.write_text(json.dumps(environment), "utf-8")
+    assert not any("shift set" in note for note in compare_runs(runs).notes)
+    file = runs[1] / ("evaluation.json" if key == "rows" else "environment.json")
+    values = json.loads(file.read_text("utf-8"))
+    (values["shift"] if key == "rows" else values["judged"])["ag_news"][key] = value
+    file.write_text(json.dumps(values), "utf-8")
+    noted = [note for note in compare_runs(runs).notes if "shift set" in note]
+    assert noted == [
+        "The shift set ag_news had different rows in some runs: its column is not comparable between runs."
+    ]
+
+
 # What cannot be compared
 
 

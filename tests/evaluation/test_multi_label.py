@@ -76,6 +76,12 @@ def test_calibration_is_that_of_all_labels_together_and_of_each() -> None:
     assert sum(b["rows"] for b in FIGURES["reliability"]) == LABELS.size
 
 
+def test_labels_of_a_row_and_rows_without_one_are_counted() -> None:
+    assert FIGURES["rows"] == 400
+    assert FIGURES["labels_a_row"] == pytest.approx(LABELS.sum() / 400)
+    assert FIGURES["rows_without_labels"] == sum(not row.any() for row in LABELS) > 0
+
+
 def test_a_label_that_does_not_occur_counts_as_scikit_learn_counts_it_but_for_average_precision() -> None:
     without = LABELS.copy()
     without[:, 4] = 0

@@ -99,12 +99,12 @@ def test_damaged_files_of_the_run_are_found_before_it_is_loaded(
 def test_a_changed_tokenizer_of_the_same_size_is_refused(exports: Exports, run: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exports["bert", "onnx"], tmp_path / "copy"))
     tokenizer = folder / "tokenizer.json"
-    text = tokenizer.read_text("utf-8")
+    size, text = tokenizer.stat().st_size, tokenizer.read_text("utf-8")
     tokenizer.write_text(
         text.replace('"apple"', '"\0\0"').replace('"plum"', '"apple"').replace('"\0\0"', '"plum"'), "utf-8"
     )
-    assert tokenizer.stat().st_size != 0
-    with pytest.raises(UserError, match=r"tokenizer\.json: (was changed after the export|has .* bytes)"):
+    assert tokenizer.stat().st_size == size and tokenizer.read_text("utf-8") != text
+    with pytest.raises(UserError, match=r"tokenizer\.json: was changed after the export"):
         Classifier.load(folder)
 
 

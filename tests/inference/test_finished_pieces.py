@@ -73,6 +73,23 @@ def test_only_what_is_missing_is_classified_and_the_file_is_the_same(
     assert len(notes) == 5
 
 
+def test_a_full_disk_keeps_what_is_classified_too(
+    finished_run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, left = Classifier.probabilities, iter((True, False))
+
+    def probabilities(self: Classifier, texts: Sequence[str], **options: Any) -> Any:
+        if next(left):
+            return whole(self, texts, **options)
+        raise UserError("out.csv: cannot be written: No space left on device")
+
+    monkeypatch.setattr(Classifier, "probabilities", probabilities)
+    notes: list[str] = []
+    with pytest.raises(UserError, match="No space left"):
+        predict_file(finished_run.folder, str(texts), tmp_path / "out.csv", note=notes.append)
+    assert len([*(tmp_path / "out.csv.pieces").iterdir()]) == 1 and "2 of 6 rows are classified" in notes[-1]
+
+
 def test_changed_texts_and_damaged_pieces_are_classified_again(
     finished_run: Run, texts: Path, tmp_path: Path, computed: list[list[str]]
 ) -> None:
@@ -102,12 +119,17 @@ def test_another_model_takes_nothing_over(
     assert [text for piece in computed[3:] for text in piece] == TEXTS
 
 
-@pytest.mark.parametrize("key", ["task", "backbone", "data"])
-def test_another_recipe_takes_nothing_over(finished_run: Run, tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("key", ["task", "backbone", "data", "weights", "precision"])
+def test_another_recipe_model_or_precision_takes_nothing_over(finished_run: Run, tmp_path: Path, key: str) -> None:
     """Such as a folder that PEFT saved, which is read as another task, on another base model, or as pairs."""
     values = {"task": "multi-label", "backbone": {"name": "other"}, "data": {"max_length": 8}}
-    classifier = Classifier.load(finished_run.folder)
-    other = replace(classifier, recipe=classifier.recipe.with_values(**{key: values[key]}))
+    classifier = Classifier.load(finished_run.folder, precision="fp32")
+    if key == "weights":
+        other = replace(classifier, model_id="tiny-0123456789ab")
+    elif key == "precision":
+        other = Classifier.load(finished_run.folder, precision="bf16")
+    else:
+        other = replace(classifier, recipe=classifier.recipe.with_values(**{key: values[key]}))
     pieces = FinishedPieces(tmp_path / "out.csv", classifier)
     pieces.folder.mkdir()
     pieces.keep(TEXTS, classifier.probabilities(TEXTS))

@@ -13,6 +13,7 @@ import pytest
 from support.commands import Cli, refused
 
 from featherweight.errors import UserError
+from featherweight.inference import pipes
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.pipes import predict_lines
 
@@ -31,7 +32,11 @@ def answers(classifier: Classifier, pieces: list[bytes]) -> list[dict[str, Any]]
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
-def test_lines_are_classified_however_they_come(classifier: Classifier) -> None:
+@pytest.mark.parametrize("most", [2, 1000])
+def test_lines_are_classified_however_they_come(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(pipes, "_MOST_LINES", most)
     whole = GIVEN.encode()
     one_by_one = [bytes([byte]) for byte in whole]
     for pieces in ([whole], one_by_one, [whole[:20], whole[20:]]):
@@ -57,8 +62,9 @@ def test_an_answer_comes_before_the_next_line(classifier: Classifier) -> None:
 
 
 def test_a_line_that_is_not_utf_8_is_named(classifier: Classifier) -> None:
-    with pytest.raises(UserError, match="line 2 is not UTF-8"):
-        answers(classifier, [b"apple\n\xff\xfe\n"])
+    for pieces in ([b"apple\n\xff\xfe\n"], [b"apple\n", b"\xff\xfe\n"]):
+        with pytest.raises(UserError, match="line 2 is not UTF-8"):
+            answers(classifier, pieces)
 
 
 def test_the_command_reads_and_writes_pipes(cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from support.made_up_runs import NEWS, evaluation, fabricate
 from support.report_pages import PICTURES, Page, page_of
 
 from featherweight.errors import UserError
+from featherweight.report.run.contents import read_contents
 from featherweight.report.run.page import write_report
 from featherweight.report.run.plots import draw_plots
 from featherweight.report.style import VARIABLES
@@ -186,6 +187,32 @@ def test_losses_that_are_not_finite_are_warned_of_and_left_out(tmp_path):
         file.write('{"kind": "evaluation", "step": 91, "split": "validation", "loss": NaN, "accuracy": 0.25}\n')
     assert "The training loss was not finite in 1 of 91 steps." in page_of(folder).text
     assert draw_plots(folder)
+
+
+@pytest.mark.parametrize(
+    ("found", "warned"),
+    [
+        ({"identical": True, "reloaded": {"rows": 64, "largest_difference": 0.0}}, False),
+        ({"identical": False, "reloaded": {"rows": 64, "largest_difference": 1e-9}}, True),  # an early version
+        ({"identical": False, "reloaded": {"rows": 64, "largest_difference": 1e-6, "allowed": 1e-5}}, False),
+        ({"identical": False, "reloaded": {"rows": 64, "largest_difference": 1e-4, "allowed": 1e-5}}, True),
+    ],
+)
+def test_a_reloaded_adapter_with_other_logits_is_warned_of(tmp_path, found, warned):
+    folder = fabricate(tmp_path / "run")
+    (folder / "verification.json").write_text(json.dumps(found))
+    said = " ".join(read_contents(folder).warnings())
+    assert ("does not give the same logits as the trained model" in said) is warned
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_run_over_its_budget_is_warned_of(tmp_path, over):
+    folder = fabricate(tmp_path / "run")
+    counts = json.loads((folder / "weigh.json").read_text())
+    counts |= {"budget": counts["total"] - over, "margin": -over}
+    (folder / "weigh.json").write_text(json.dumps(counts))
+    said = " ".join(read_contents(folder).warnings())
+    assert (f"parameters, more than its budget of {counts['budget']:,}: do not" in said) == bool(over)
 
 
 def test_a_run_that_was_cut_off_while_writing_still_reports(tmp_path):

@@ -14,7 +14,7 @@ from support.served import FakeModel
 pytest.importorskip("fastapi")
 
 from featherweight.inference import graph_model
-from featherweight.serving.batching import Batcher
+from featherweight.serving.batching import Batcher, Job, batches_of
 from featherweight.serving.limits import Limits
 from featherweight.serving.metrics import Metrics
 from featherweight.serving.model import Tokens
@@ -93,6 +93,15 @@ def test_texts_of_other_lengths_are_not_padded_to_the_longest() -> None:
         assert sorted(model.batches) == [2, 9]
 
     with_batcher(work)
+
+
+def test_shorter_texts_join_a_batch_while_their_padding_takes_less_than_another() -> None:
+    job = Job([""] * 12, 2)
+    job.tokens = [Tokens((np.zeros(width, np.int32),)) for width in (8, 16, 24, 32, 48, 64) * 2]
+    batches = batches_of([(job, place) for place in range(12)])
+    # Two texts of 32 tokens need 2 x 32 tokens of padding beside 64, two of 24 would need 2 x 40.
+    widths = [[job.tokens[place].width for _, place in batch] for batch in batches]
+    assert widths == [[64, 64, 48, 48, 32, 32], [24, 24, 16, 16, 8, 8]]
 
 
 def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:

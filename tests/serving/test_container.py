@@ -57,9 +57,10 @@ def test_the_recipe_is_not_root_and_copies_what_is_there() -> None:
     assert len(user) == 1 and all(part.isdecimal() and int(part) >= 10_000 for part in user[0].split(":"))
     last = RECIPE.rsplit("FROM ", 1)[1]
     assert "USER" in last and "RUN" not in last, "nothing is installed in the image that runs"
-    for line in re.findall(r"^COPY (?!--from)(.+)$", RECIPE, re.MULTILINE):
-        for source in line.split()[:-1]:
-            assert source == "export" or (ROOT / source).exists(), source
+    copied = [s for line in re.findall(r"^COPY (?!--from)(.+)$", RECIPE, re.MULTILINE) for s in line.split()[:-1]]
+    assert {"src", "export"} <= {*copied}
+    for source in copied:
+        assert source == "export" or (ROOT / source).exists(), source
     entry = re.search(r"^ENTRYPOINT \[(.+)\]$", RECIPE, re.MULTILINE)
     assert entry and '"serve", "/model"' in entry[1] and "--no-auth" not in entry[1]
     assert all(install.count("--no-deps") for install in RECIPE.split("pip install")[1:])

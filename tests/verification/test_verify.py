@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -17,6 +18,8 @@ from featherweight.recipe import Recipe
 from featherweight.run import manifest
 from featherweight.run.folder import Run
 from featherweight.run.manifest import write_manifest
+from featherweight.verification.evidence import Evidence
+from featherweight.verification.integrity import files, history
 
 
 @pytest.fixture
@@ -66,9 +69,6 @@ def test_the_run_as_it_was_trained_holds_from_anywhere(finished_run: Run, cli: C
     "adapter/adapter_config.json", "adapter/tokenizer.json", "adapter/featherweight.json",
 ])  # fmt: skip
 def test_every_file_is_watched(run: Path, file: str) -> None:
-    from featherweight.verification.evidence import Evidence
-    from featherweight.verification.integrity import files
-
     content = (run / file).read_bytes()
     (run / file).write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
     assert files(Evidence(run)).result == "fail"
@@ -103,6 +103,24 @@ def swap(values: dict[str, Any]) -> None:
     values["labels"] = values["labels"][1:] + values["labels"][:1]
 
 
+def turn(row: list[int]) -> None:
+    row.append(row.pop(0))
+
+
+def more_saved(folder: Path) -> None:
+    """Adds a tensor, so that more parameters are saved than weighed."""
+    file = folder / "adapter" / WEIGHTS[0]
+    save_file({**load_file(file), "base_model.more": np.zeros(1000, np.float32)}, file)
+    write_manifest(folder)
+
+
+def smaller_budget(folder: Path) -> None:
+    """Lowers the budget wherever it is written."""
+    for file in (folder / "recipe.toml", folder / "adapter" / "recipe.toml"):
+        file.write_text(Recipe.load(file).with_values(budget=10).to_toml(), "utf-8")
+    rewrite("weigh.json", lambda values: values.update(budget=10, margin=10 - values["total"]))(folder)
+
+
 TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
     "accuracy": (
         rewrite("evaluation.json", lambda v: v["test"].update(accuracy=1.0)), "metrics", ("test accuracy is 1.0",),
@@ -112,6 +130,10 @@ TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
     ),
     "a set left out": (
         rewrite("evaluation.json", lambda v: v.update(shift={})), "metrics", ("shift.jsonl is missing",),
+    ),
+    "confusion matrix": (
+        rewrite("evaluation.json", lambda v: turn(v["test"]["confusion_matrix"][0])), "metrics",
+        ("the confusion matrix of test does not agree",),
     ),
     "calibration": (
         rewrite("evaluation.json", lambda v: v["test"].update(calibration_error=0.5)), "test", ("calibration_error",),
@@ -128,6 +150,8 @@ TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
         rewrite("weigh.json", lambda v: v["components"][0].update(parameters=1)), "weight", ("components",),
     ),
     "budget": (rewrite("weigh.json", lambda v: v.update(budget=5)), "weight", ("'budget' is 5",)),
+    "a tensor more": (more_saved, "weight", ("adapter/ holds", "7 parameters; weigh.json says")),
+    "more than the budget": (smaller_budget, "weight", ("saved parameters, of a budget of 10",)),
     "backbone": (
         rewrite("environment.json", lambda v: v["backbone"].update(sha256="0" * 64)), "backbone", ("another sha256",),
     ),
@@ -151,6 +175,7 @@ def test_what_was_changed_is_named_even_where_the_manifest_was_changed_with_it(r
     ({}, "auto", True, "pass"),
     ({}, "on", True, "pass"),
     ({"processes": 2}, "auto", False, "pass"),
+    ({"device": "cuda"}, "off", True, "pass"),
     ({"warnings": ["begun with threads 2, now 1: the result may differ in the last digits"]}, "off", True, "pass"),
     ({"warnings": ["12 validation rows: ..."]}, "off", True, "fail"),
 ])  # fmt: skip
@@ -201,6 +226,10 @@ def test_an_edited_history_is_caught(run: Path, cli: Cli) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in others), "utf-8")
     write_manifest(run)
     failed(cli, "history", "history.jsonl: step 3 with 1.0000 is better than step")
+    late = {**next(r for r in map(json.loads, lines) if r["kind"] == "evaluation"), "step": 999}
+    path.write_text("\n".join([*lines, json.dumps(late)]) + "\n", "utf-8")
+    write_manifest(run)
+    failed(cli, "history", "an evaluation is of a step after the last step")
     path.write_text("\n".join([*lines, lines[0]]) + "\n", "utf-8")
     write_manifest(run)
     failed(cli, "history", "its steps are not 1, 2, 3")
@@ -217,3 +246,16 @@ def test_an_edited_prediction_is_caught(run: Path, cli: Cli) -> None:
 def test_a_recipe_that_is_not_the_adapters(run: Path, cli: Cli) -> None:
     (run / "recipe.toml").write_text(Recipe.load(run / "recipe.toml").with_values(seed=5).to_toml(), "utf-8")
     failed(cli, "recipe", "recipe.toml and adapter/recipe.toml differ")
+
+
+@pytest.mark.parametrize(("keep", "result"), [("best", "pass"), ("last", "fail")])
+def test_the_accuracy_at_the_end_is_that_of_the_step_that_is_kept(run: Path, keep: str, result: str) -> None:
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text("utf-8").splitlines()]
+    last = [record for record in lines if record["kind"] == "evaluation"][-1]
+    lines.append({**last, "accuracy": 0.25, "loss": 9.0})
+    (run / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines), "utf-8")
+    for file in (run / "recipe.toml", run / "adapter" / "recipe.toml"):
+        file.write_text(Recipe.load(file).with_values(training={"keep": keep}).to_toml(), "utf-8")
+    found = history(Evidence(run))
+    assert found.result == result
+    assert keep == "best" or "whose adapter was saved, had the validation accuracy 0.2500" in found.found

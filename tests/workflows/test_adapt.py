@@ -160,6 +160,8 @@ def test_an_interrupted_adaptation_resumes_with_the_same_bits(
         adapt_backbone(recipe, tmp_path / "halves", QUICK)
     with pytest.raises(UserError, match=r"cannot be resumed: this adaptation was started with another learning_rate"):
         adapt_backbone(recipe, tmp_path / "halves", AdaptationSettings(2, 1e-3, 16), resume=True)
+    with pytest.raises(UserError, match=r"cannot be resumed: this adaptation was started with other training texts"):
+        adapt_backbone(recipe.with_values(data={"train_rows": 20}), tmp_path / "halves", QUICK, resume=True)
     halves = adapt_backbone(recipe, tmp_path / "halves", QUICK, resume=True)
     assert not (tmp_path / "halves.part").exists()
     one, other = (load_file(folder / "model.safetensors") for folder in (whole, halves))

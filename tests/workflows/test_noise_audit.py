@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featherweight.data.sources import read_rows
+from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
@@ -106,6 +106,16 @@ def test_each_row_is_held_out_once_and_no_test_label_is_read(
     # A test row has a label that is no class: it would be refused if it were read.
     assert audit.leaks is not None
     assert [(pair.first, pair.second) for pair in audit.leaks] == [(0, 5)]
+
+
+def test_folds_have_the_same_share_of_every_class_and_need_two_rows_of_each() -> None:
+    labels = np.repeat([0, 1], [40, 10])
+    rows = Rows([f"text {n}" for n in range(50)], labels, ("a", "b"), "rows.csv")
+    numbers = noise_audit.fold_numbers(rows, 5, 0)
+    assert [np.bincount(labels[numbers == fold]).tolist() for fold in range(5)] == [[8, 2]] * 5
+    assert (noise_audit.fold_numbers(rows, 5, 1) != numbers).any()
+    with pytest.raises(UserError, match=r"rows\.csv: class 'b' has 1 row; cross-validation needs two of each class"):
+        noise_audit.fold_numbers(rows.take(np.arange(41)), 5, 0)
 
 
 def test_a_fold_starts_from_no_run_that_may_know_its_labels(recipe: Recipe, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.reviews import write_reviews
@@ -35,13 +36,33 @@ def test_an_epoch_has_an_evaluation(rows: int, overrides: list[str]) -> None:
     assert 1 <= chosen["evaluate_every"] <= max(1, steps)
 
 
+@pytest.mark.parametrize(("data", "overrides", "rows", "batch", "every"), [
+    ({"validation_size": 0.2}, [], 1_000, 16, 50),
+    ({"validation_size": 200}, [], 1_000, 16, 50),
+    ({"validation": "dev.csv"}, [], 1_000, 16, 62),
+    ({"validation": "dev.csv"}, [], 5_000, 16, 312),
+    ({"validation": "dev.csv"}, [], 5_001, 32, 156),
+    ({"validation": "dev.csv"}, ["training.accumulate=2"], 5_001, 32, 78),
+    ({"validation": "dev.csv", "train_rows": 320}, [], 80_000, 16, 20),
+    ({"validation": "dev.csv"}, [], 80_000, 32, 500),
+    ({"validation": "dev.csv"}, ["training.batch_size=64"], 5_000, 64, 78),
+])  # fmt: skip
+def test_batches_and_evaluations_follow_from_the_rows_that_are_trained_on(
+    data: dict[str, Any], overrides: list[str], rows: int, batch: int, every: int
+) -> None:
+    chosen = schedule_for(Recipe.parse({"data": data}, "rows", overrides), rows, 2)
+    assert (chosen["batch_size"], chosen["evaluate_every"]) == (batch, every)
+
+
 def test_a_training_of_few_steps_is_evaluated_before_its_end() -> None:
     recipe = Recipe.parse({"training": {"max_steps": 5}})
     assert schedule_for(recipe, 1_000, 2)["evaluate_every"] == 2
 
 
 def test_every_class_has_a_validation_row() -> None:
-    assert validation_size_for(200, 2) == 0.2
+    assert validation_size_for(200, 2) == validation_size_for(999, 2) == 0.2
+    assert validation_size_for(1_000, 2) == 0.1
+    assert validation_size_for(30, 6) == 0.2 and validation_size_for(30, 7) == 7
     assert validation_size_for(20_000, 4) == 0.1
     assert validation_size_for(300, 77) == 77
 

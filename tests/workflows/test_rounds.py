@@ -107,6 +107,15 @@ def test_a_complete_run_whose_rows_have_changed_is_refused(tiny_recipe: Any, tmp
         run_rounds([recipe], [0], tmp_path / "out")
 
 
+def test_a_complete_run_on_other_weights_is_refused(trained: Any, recipes: list[Recipe], tmp_path: Path) -> None:
+    run_rounds(recipes[:1], [0], tmp_path / "out")
+    file = tmp_path / "out" / "narrow" / "seed-0" / "environment.json"
+    values = json.loads(file.read_text("utf-8")) | {"backbone": {"name": "tiny", "sha256": "0" * 64}}
+    file.write_text(json.dumps(values), "utf-8")
+    with pytest.raises(UserError, match="seed-0: the backbone has changed since this run was trained"):
+        run_rounds(recipes[:1], [0], tmp_path / "out")
+
+
 def test_recipes_with_other_test_rows_are_refused_before_any_training(
     trained: Any, recipes: list[Recipe], tmp_path: Path
 ) -> None:

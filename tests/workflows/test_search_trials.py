@@ -65,6 +65,17 @@ def test_an_interrupted_search_numbers_its_trials_without_gaps(
     assert "Trial 4 is the best of 4" in page and "4 trials trained to their end, 0 stopped early" in page
 
 
+def test_by_log_loss_the_lowest_result_is_the_best(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials_by(monkeypatch, lambda call, *_: call / 10)
+    recipe, lines = tiny_recipe(evaluation={"best_by": "log_loss"}), []
+    best = run_search(recipe, tmp_path / "out", space=RATES, trials=3, announce=lines.append)
+    assert best.training.learning_rate == recipe.training.learning_rate, "the first trial has the recipe's values"
+    assert [line.partition("; best ")[2].partition(" (")[0] for line in lines] == ["log loss 0.1000, trial 1"] * 3
+    assert "Trial 1 is the best of 3" in (tmp_path / "out" / "search.html").read_text("utf-8")
+
+
 def test_a_trial_that_is_killed_before_it_has_values_is_tried_again(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

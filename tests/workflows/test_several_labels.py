@@ -181,9 +181,8 @@ def test_predictions_are_lists_and_in_a_csv_texts_that_are_read_again(
         labels = [list(found) for found in table["label"]]
     assert labels == [list(prediction.labels) for prediction in expected]
     reading = Recipe.parse({"task": "multi-label", "data": {"labels": list(TOXIC), "text": ["id"]}}).data
-    if any(labels):
-        again = read_rows(str(out), reading, label_names=TOXIC).labels
-        assert again.tolist() == [[int(name in found) for name in TOXIC] for found in labels]
+    again = read_rows(str(out), reading, label_names=TOXIC).labels
+    assert again.any() and again.tolist() == [[int(name in found) for name in TOXIC] for found in labels]
 
 
 def test_the_terminal_shows_all_labels_of_a_text_and_a_dash_for_none(toxic_run: Run, cli: Any) -> None:

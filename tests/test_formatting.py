@@ -1,0 +1,41 @@
+"""Numbers, sizes, durations and names as words, at the limits where the words change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from featherweight import formatting
+
+
+@pytest.mark.parametrize(("function", "given", "words"), [
+    ("duration", 0.4, "0 s"), ("duration", 99.4, "99 s"), ("duration", 100, "2 min"), ("duration", 5_950, "99 min"),
+    ("duration", 5_999, "1 h 40 min"), ("duration", 7_500, "2 h 5 min"),
+    ("size_in_words", 0, "0 kB"), ("size_in_words", 1_000, "1 kB"), ("size_in_words", 1_001, "2 kB"),
+    ("size_in_words", 14_200_000, "14.2 MB"), ("size_in_words", 1_900_000_000, "1.9 GB"),
+    ("rounded_size", 512, "512 B"), ("rounded_size", 75_400_000, "75 MB"), ("rounded_size", 1_300_000_000, "1.3 GB"),
+    ("in_sentence", ["r1"], "r1"), ("in_sentence", ["r1", "r2"], "r1 and r2"),
+    ("in_sentence", ["r1", "r2", "r3"], "r1, r2 and r3"),
+    ("numbered", [5], "row 5"), ("numbered", [5, 8], "rows 5, 8"),
+    ("numbered", [*range(1, 10)], "rows 1, 2, 3, 4, 5, 6, 7, 8, ..."),
+    ("listed", [*"abcdefgh"], "a, b, c, d, e, f, g, h"), ("listed", [*"abcdefghi"], "a, b, c, d, e, f, g, h, ..."),
+    ("shortened", "x" * 60, "x" * 60), ("shortened", "x" * 61, f"{'x' * 59}…"),
+    ("without_paths", "/home/ann/my data/a.csv: 3 of 4 rows", "a.csv: 3 of 4 rows"),
+    ("without_paths", r"C:\Users\ann\a.csv and ~/b/c.csv", "a.csv and c.csv"),
+    ("without_paths", "https://example.org/a/b.csv, 1/2 left", "https://example.org/a/b.csv, 1/2 left"),
+])  # fmt: skip
+def test_a_value_in_words(function: str, given: Any, words: str) -> None:
+    assert getattr(formatting, function)(given) == words
+
+
+@pytest.mark.parametrize(("number", "thing", "words"), [
+    (1, "row", "1 row"), (0, "row", "0 rows"), (1_234, "class", "1,234 classes"), (1.5, "epoch", "1.5 epochs"),
+    (1.0, "epoch", "1 epoch"),
+])  # fmt: skip
+def test_a_number_with_its_noun(number: float, thing: str, words: str) -> None:
+    assert formatting.counted(number, thing) == words
+
+
+def test_a_percentage_has_the_decimals_that_its_rows_allow() -> None:
+    assert (formatting.percent(0.91234, 1_999), formatting.percent(0.91234, 2_000)) == ("91.2%", "91.23%")
