@@ -17,8 +17,9 @@ from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Pair, PairColumn, joined
 from featherweight.data.perturbations import perturb
 from featherweight.data.readers.columns import StoredColumn, stored, taken
-from featherweight.data.sources import Rows, read_rows, text_pieces
+from featherweight.data.sources import Rows, read_rows
 from featherweight.data.split_warnings import repeated_rows
+from featherweight.data.text_pieces import text_pieces
 from featherweight.data.token_file import TokenFile
 from featherweight.data.tokenizing import token_lengths
 from featherweight.errors import UserError

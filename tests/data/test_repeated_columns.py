@@ -14,7 +14,8 @@ import pytest
 
 from featherweight.data.id_column import ROW, named_ids
 from featherweight.data.new_columns import with_new_columns
-from featherweight.data.sources import read_rows, text_pieces
+from featherweight.data.sources import read_rows
+from featherweight.data.text_pieces import text_pieces
 from featherweight.errors import UserError
 from featherweight.hints import Caller, called_from
 from featherweight.recipe import DataRecipe

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from support.text_files import IDS, TEXTS, as_csv, as_objects, as_parquet, many_rows, write
 
-from featherweight.data.sources import read_rows, text_pieces
+from featherweight.data.sources import read_rows
+from featherweight.data.text_pieces import text_pieces
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.flags import blank_is_no
-from featherweight.data.label_cells import label_values
+from featherweight.data.label_cells import label_values, single_labels
 from featherweight.data.label_lists import is_empty_cell
-from featherweight.data.labels import NO_NAMES, is_missing, single_labels, unlikely_names
+from featherweight.data.labels import NO_NAMES, is_missing, unlikely_names
 from featherweight.data.pairs import Text, joined
 from featherweight.data.readers.table import Table, is_blank
 from featherweight.errors import UserError

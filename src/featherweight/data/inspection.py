@@ -12,10 +12,10 @@ import numpy as np
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.flags import code_label_columns
 from featherweight.data.gaps import LeftOut, label_cells
-from featherweight.data.label_cells import label_notes, label_values
+from featherweight.data.label_cells import label_notes, label_values, row_of_several, single_labels
 from featherweight.data.label_lists import code_label_lists, separator_note, separator_of
 from featherweight.data.label_spelling import alike, is_class, names_in_training
-from featherweight.data.labels import is_missing, row_of_several, single_labels
+from featherweight.data.labels import is_missing
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.part_columns import require_training_texts

@@ -1,4 +1,4 @@
-"""Reads the cells of a label column, and replaces objects that contain labels by the labels themselves."""
+"""Reads the cells of a label column, and replaces objects and lists of one label by the labels in them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ _CHOICES = "choices"
 def label_values(table: Table, column: str) -> Sequence[Any]:
     """The cells of a label column of ``table``, converted by ``plain_labels``."""
     return plain_labels(table.read(column))
+
+
+def single_labels(values: Sequence[Any]) -> Sequence[Any]:
+    """``values`` of a label column; a list with one label becomes that label, and an empty list becomes None."""
+    if not any(isinstance(value, list | tuple) for value in values):
+        return values
+    return [
+        (value[0] if value else None) if isinstance(value, list | tuple) and len(value) < 2 else value
+        for value in values
+    ]
+
+
+def row_of_several(values: Sequence[Any]) -> str | None:
+    """A clause that names the first row with several labels, and the key to set; None if no row has several."""
+    for row, value in enumerate(values, 1):
+        if isinstance(value, list | tuple) and len(value) > 1:
+            labels = listed(list(map(str, value)), 4)
+            return f'row {row}: has {len(value)} labels ({labels}); several labels per text need task = "multi-label"'
+    return None
 
 
 def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:

@@ -120,25 +120,6 @@ def unlikely_names(labels: Iterable[str]) -> frozenset[str]:
     return frozenset(text for text in found if text.casefold() in NO_NAMES and not classes.get(text.casefold()))
 
 
-def single_labels(values: Sequence[Any]) -> Sequence[Any]:
-    """``values`` of a label column; a list with one label becomes that label, and an empty list becomes None."""
-    if not any(isinstance(value, list | tuple) for value in values):
-        return values
-    return [
-        (value[0] if value else None) if isinstance(value, list | tuple) and len(value) < 2 else value
-        for value in values
-    ]
-
-
-def row_of_several(values: Sequence[Any]) -> str | None:
-    """A clause that names the first row with several labels, and the key to set; None if no row has several."""
-    for row, value in enumerate(values, 1):
-        if isinstance(value, list | tuple) and len(value) > 1:
-            labels = listed(list(map(str, value)), 4)
-            return f'row {row}: has {len(value)} labels ({labels}); several labels per text need task = "multi-label"'
-    return None
-
-
 def _plain(values: Sequence[Any], origin: str) -> list[Any]:
     """The values as integers if all of them are whole numbers, else all values as trimmed texts."""
     plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]

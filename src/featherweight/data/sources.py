@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.flags import code_label_columns
 from featherweight.data.gaps import LeftOut, label_cells, split_gaps
-from featherweight.data.id_column import Find, id_text
-from featherweight.data.label_cells import label_notes, label_values, require_named
+from featherweight.data.id_column import id_text
+from featherweight.data.label_cells import label_notes, label_values, require_named, row_of_several, single_labels
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_lists, separator_of
-from featherweight.data.labels import code_labels, drop_remedy, renumbered, row_of_several, single_labels
+from featherweight.data.labels import code_labels, drop_remedy, renumbered
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.columns import stored, taken
 from featherweight.data.readers.table import (
@@ -126,10 +125,10 @@ def rows_of(
     to leave such rows out; by default ``labels.drop_remedy``. If it is None, empty texts are allowed.
     """
     dropping = labelled and data.empty == "drop"
-    texts = _cleaned(table, text_columns(table, data), data, None if dropping else drop, labelled=labelled)
+    texts = cleaned_texts(table, text_columns(table, data), data, None if dropping else drop, labelled=labelled)
     if dropping:
         return _without_gaps(table, texts, source, data, label_names)
-    ids = _ids(table, id_column(table))
+    ids = ids_of(table, id_column(table))
     if not labelled:
         return Rows(texts, None, tuple(label_names or data.labels), table.origin, ids, notes=table.notes)
     labels, names, column = read_labels(table, source, data, label_names)
@@ -149,7 +148,7 @@ def _without_gaps(
         labels, names, column = read_labels(rest, source, data, label_names)
     except UserError as error:
         raise renumbered(error, kept) from None
-    ids = _ids(rest, id_column(rest))
+    ids = ids_of(rest, id_column(rest))
     found = (kept, left_out) if left_out else (None, None)
     return Rows(
         taken(texts, places),
@@ -168,7 +167,7 @@ def complete_rows(table: Table, source: str, data: DataRecipe) -> list[int]:
 
     Raises UserError if there are none.
     """
-    return without_gaps(table, _cleaned(table, text_columns(table, data), data, None), source, data)[0].tolist()
+    return without_gaps(table, cleaned_texts(table, text_columns(table, data), data, None), source, data)[0].tolist()
 
 
 def without_gaps(
@@ -183,39 +182,6 @@ def without_gaps(
     known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
     cells = list(label_cells(table, columns, data, of_rows=True))
     return split_gaps(texts, cells, known or columns[1:], table.origin)
-
-
-def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
-    """Yield the texts of ``source`` with their ids, but without labels; each ``Rows`` has at most ``rows`` rows.
-
-    The data may be larger than memory. Blank texts become empty ones. ``find_ids`` returns the id column. Raises
-    UserError as ``read_rows`` does, when the iteration reaches the row; messages count rows from the start of the data.
-    """
-    begun: tuple[tuple[str, ...], str | None] | None = None
-    wanted = partial(_read_for_prediction, data=data, find_ids=find_ids)
-    for table in open_tables(source, data, split, rows, wanted):
-        columns = text_columns(table, data), find_ids(table)
-        begun = begun or columns
-        if columns != begun:
-            more = _other_columns((*columns[0], columns[1]), (*begun[0], begun[1]), table.before)
-            raise UserError(f"{table.origin}: row {table.before + 1:,}, or one shortly after it, {more}")
-        texts = _cleaned(table, columns[0], data, drop=None)
-        if data.join == "text":
-            texts = stored("" if is_blank(text) else text for text in map(joined, texts))
-        yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]), notes=table.notes)
-
-
-def _other_columns(now: Sequence[str | None], then: Sequence[str | None], before: int) -> str:
-    """How the used columns of a row differ from those of the ``before`` rows ahead of it, for a message."""
-    if more := [name for name in now if name and name not in then]:
-        return f"has a column {more[0]!r}, but the {before:,} rows before it do not; add it to all rows"
-    lost = next(name for name in then if name and name not in now)
-    return f"has no column {lost!r}, but the {before:,} rows before it do; add it to all rows, or remove it from them"
-
-
-def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list[str]:
-    identity = find_ids(table)
-    return [*dict.fromkeys((*text_columns(table, data), *([identity] if identity else [])))]
 
 
 def training_columns(data: DataRecipe) -> list[str]:
@@ -245,7 +211,7 @@ def raw_texts(table: Table, columns: Sequence[str], data: DataRecipe) -> Sequenc
     return joined_texts(table, columns)
 
 
-def _cleaned(
+def cleaned_texts(
     table: Table, columns: Sequence[str], data: DataRecipe, drop: str | None, *, labelled: bool = False
 ) -> Sequence[Text]:
     """The cleaned texts of ``table``, made of its ``columns``.
@@ -307,7 +273,8 @@ def _known_names(source: str, data: DataRecipe) -> tuple[str, ...]:
     return data.labels or (AG_NEWS if source in BUILT_IN else ())
 
 
-def _ids(table: Table, column: str | None) -> Sequence[str] | None:
+def ids_of(table: Table, column: str | None) -> Sequence[str] | None:
+    """The ids in ``column``, as texts; None if it is None. Raises UserError if one is not valid Unicode."""
     if column is None:
         return None
     ids = stored(map(id_text, table.read(column)))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.data.gaps import label_cells, no_label
-from featherweight.data.label_cells import plain_labels
+from featherweight.data.label_cells import plain_labels, single_labels
 from featherweight.data.label_spelling import alike
-from featherweight.data.labels import drop_remedy, single_labels
+from featherweight.data.labels import drop_remedy
 from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.joined_by_id import labels_by_id
 from featherweight.data.readers.table import (

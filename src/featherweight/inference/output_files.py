@@ -169,7 +169,7 @@ def _reader(
 ) -> Callable[[], Iterator[Rows]]:
     """A function without arguments that reads texts and ids in pieces; each call starts at the first row."""
     from featherweight.data.id_column import named_ids
-    from featherweight.data.sources import text_pieces
+    from featherweight.data.text_pieces import text_pieces
 
     find_ids = submission.find_ids if submission else named_ids(id_column)
     return lambda: text_pieces(source, data, split="test", rows=PIECE, find_ids=find_ids)

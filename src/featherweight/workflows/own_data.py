@@ -12,10 +12,10 @@ from featherweight.argument_checks import code_to_save, described, list_of
 from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
-from featherweight.data.label_cells import label_values
+from featherweight.data.label_cells import label_values, single_labels
 from featherweight.data.label_guess import Labels, find_labels, guess_label, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
-from featherweight.data.labels import is_missing, single_labels, unlikely_names
+from featherweight.data.labels import is_missing, unlikely_names
 from featherweight.data.readers.table import Table, joined_texts, label_columns, text_columns
 from featherweight.data.source_tables import open_table
 from featherweight.data.sources import complete_rows, rows_of

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from featherweight.data.source_tables import open_table
-from featherweight.data.sources import text_pieces
 from featherweight.data.splits import load_splits
+from featherweight.data.text_pieces import text_pieces
 from featherweight.recipe import DataRecipe, Recipe
 from featherweight.workflows.own_data import draft_recipe, with_guessed_columns
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from featherweight.data.source_tables import open_table
-from featherweight.data.sources import read_rows, text_pieces
+from featherweight.data.sources import read_rows
+from featherweight.data.text_pieces import text_pieces
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 

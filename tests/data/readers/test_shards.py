@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from featherweight.data.source_tables import has_split, note_on_part, open_table, open_tables
-from featherweight.data.sources import read_rows, text_pieces
+from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
+from featherweight.data.text_pieces import text_pieces
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
 
