@@ -27,7 +27,7 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_texts_are_served_as_python_classifies_them(case: str, tiny_recipe: Any, exports: Exports) -> None:
     texts, sections = CASES[case]
-    run = exports.add(f"served-{case}", tiny_recipe("bert", adapter={"head": "native"}, **sections))
+    run = exports.add(f"served-{case}", tiny_recipe("bert", adapter={"pooling": "mean"}, **sections))
     classifier = Classifier.load(run, precision="fp32")
     expected = classifier.probabilities(texts, warn=False)
     model = ServedClassifier(classifier)
@@ -38,4 +38,4 @@ def test_texts_are_served_as_python_classifies_them(case: str, tiny_recipe: Any,
     assert model.decide(expected) == [[each.label] for each in classifier.predict(texts, warn=False)]
     assert [len(text.windows) for text in tokens] == ([1, 3, 1, 3, 1] if case == "windows" else [1] * len(texts))
     assert [text.second is not None for text in tokens] == [case == "pairs"] * len(texts)
-    assert model.pair == (("a", "b") if case == "pairs" else None) and np.ptp(expected, axis=0).max() > 0.01
+    assert model.pair == (("a", "b") if case == "pairs" else None) and np.ptp(expected, axis=0).max() > 0.1

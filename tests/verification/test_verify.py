@@ -150,7 +150,7 @@ TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
         rewrite("weigh.json", lambda v: v["components"][0].update(parameters=1)), "weight", ("components",),
     ),
     "budget": (rewrite("weigh.json", lambda v: v.update(budget=5)), "weight", ("'budget' is 5",)),
-    "a tensor more": (more_saved, "weight", ("adapter/ holds", "7 parameters; weigh.json says")),
+    "a tensor more": (more_saved, "weight", ("adapter/ holds", "parameters; weigh.json says")),
     "more than the budget": (smaller_budget, "weight", ("saved parameters, of a budget of 10",)),
     "backbone": (
         rewrite("environment.json", lambda v: v["backbone"].update(sha256="0" * 64)), "backbone", ("another sha256",),
