@@ -29,6 +29,12 @@ def test_the_recipe_says_how_many_bins_and_mistakes_there_are() -> None:
     assert found["temperature"] == TEMPERATURE
 
 
+def test_a_pair_that_is_a_mistake_is_shown_with_both_texts() -> None:
+    pairs = Rows([("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")], ROWS.labels, NAMES, "made.csv")
+    found = evaluate_rows(pairs, LOGITS, TEMPERATURE, EvaluationRecipe())
+    assert [(mistake["row"], mistake["text"]) for mistake in found["mistakes"]] == [(3, "g | h"), (1, "c | d")]
+
+
 def test_predictions_are_the_models_with_calibrated_probabilities() -> None:
     columns = prediction_columns("test", ROWS, LOGITS, TEMPERATURE)
     assert columns["label"].tolist() == ["no", "no", "yes", "yes"]

@@ -52,6 +52,8 @@ def test_pairs_are_asked_for_as_pairs() -> None:
     answer = ask("POST", "/v1/explain", model=model, json={"text": ["one goal", "two"]}).json()
     assert [(part["side"], part["start"], part["end"]) for part in answer["parts"]] == [(0, 0, 3), (0, 4, 8), (1, 0, 3)]
     assert [part["without"] for part in answer["parts"]] == pytest.approx([0.9, 0.2, 0.9])
+    answer = ask("POST", "/v1/explain", model=model, json={"text": ["one", "two goal"]}).json()
+    assert [part["without"] for part in answer["parts"]] == pytest.approx([0.9, 0.9, 0.2])
 
 
 def test_words_are_explained_by_leaving_each_of_them_out() -> None:
