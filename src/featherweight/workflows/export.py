@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from featherweight.data.run_rows import rows_of_run, training_difference
 from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
+from featherweight.export.staging import OLD, PART, remove_leftovers, staging_folder
 from featherweight.files import sync_folder
 from featherweight.hints import to_install
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
@@ -51,24 +51,23 @@ def export_run(
     folder, target = _checked(run, to, out, force)
     tell = note or (lambda line: None)
     new = [path for path in target.parents if not path.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    part.chmod(0o755)
     try:
         with end_on_signals(lambda: "stopped; to export the run, run the same command again"):
-            description = _write(folder, to, part, tell)
-            description["comparison"] = _compared(folder, to, part, tell)
-            refused = gate.verdict(to, description["comparison"])
-            if refused and not force:
-                keep = "nothing was kept; to keep it all the same, add --force"
-                raise FeatherweightError(f"{target}: the export does not give the run's results: {refused}\n{keep}")
-            description["kept_by_force"] = refused
-            if lost := gate.loss_of_accuracy(description["comparison"]):
-                tell(lost)
-            _store_probes(part)
-            _finish(part, target, description)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(target, PART)
+            with staging_folder(target, PART) as part:
+                description = _write(folder, to, part, tell)
+                description["comparison"] = _compared(folder, to, part, tell)
+                refused = gate.verdict(to, description["comparison"])
+                if refused and not force:
+                    keep = "nothing was kept; to keep it all the same, add --force"
+                    raise FeatherweightError(f"{target}: the export does not give the run's results: {refused}\n{keep}")
+                description["kept_by_force"] = refused
+                if lost := gate.loss_of_accuracy(description["comparison"]):
+                    tell(lost)
+                _store_probes(part)
+                _finish(part, target, description, force)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
         with suppress(OSError):  # another export may be in the folder by now
             for path in new:
                 path.rmdir()
@@ -97,10 +96,15 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
     else:
         _require_packages(to)
     target = Path(out) if out is not None else folder / "exports" / to
-    if target.exists() and not (force and holds_only_an_export(target)):
+    _require_free(target, force)
+    return folder, target
+
+
+def _require_free(target: Path, force: bool) -> None:
+    """Raise UserError if ``target`` exists, unless ``force`` is set and it has only the files of an export."""
+    if os.path.lexists(target) and not (force and holds_only_an_export(target)):
         remedy = ", or replace it by --force" if holds_only_an_export(target) else ""
         raise UserError(f"--out {target}: exists; name a new folder{remedy}")
-    return folder, target
 
 
 def _require_packages(to: str) -> None:
@@ -229,16 +233,26 @@ def _rows_to_compare(folder: Path, classifier: Classifier, tell: Callable[[str],
     return Rows(texts, None, classifier.labels, "short texts"), "short texts"
 
 
-def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:
-    """Write export.json into ``part``, and rename the folder to ``target``, in place of an earlier export."""
+def _finish(part: Path, target: Path, description: dict[str, Any], force: bool) -> None:
+    """Write export.json into ``part``, and rename the folder to ``target``; ``force`` replaces an earlier export.
+
+    Raises UserError if ``target`` cannot be replaced any more, because files were added to it in the meantime.
+    """
     from featherweight.export.contents import write_description
 
     write_description(part, description)
     sync_folder(part)
+    _require_free(target, force)
     if not target.exists():
         part.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent)) / "export"
-    target.rename(old)
-    part.rename(target)
-    shutil.rmtree(old.parent)
+    else:
+        with staging_folder(target, OLD) as folder:
+            earlier = folder / "export"
+            try:
+                target.rename(earlier)
+                part.rename(target)
+            except BaseException:
+                if os.path.lexists(earlier) and not os.path.lexists(target):
+                    earlier.rename(target)
+                raise
+    remove_leftovers(target, OLD)  # not before: after a kill between the two lines it has the only export
