@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from featherweight.errors import UserError
 from featherweight.inference.classifier import Classifier
@@ -73,21 +74,34 @@ def test_only_what_is_missing_is_classified_and_the_file_is_the_same(
     assert len(notes) == 5
 
 
-def test_a_full_disk_keeps_what_is_classified_too(
-    finished_run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(5, "Input/output error"),
+        torch.OutOfMemoryError("GPU"),
+        UserError("out.csv: cannot be written: No space left on device"),
+    ],
+)
+def test_what_is_done_stays_after_an_error_that_may_not_come_again(
+    finished_run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    whole, left = Classifier.probabilities, iter((True, False))
+    out, notes, whole = tmp_path / "out.csv", list[str](), Classifier.probabilities
 
-    def probabilities(self: Classifier, texts: Sequence[str], **options: Any) -> Any:
-        if next(left):
-            return whole(self, texts, **options)
-        raise UserError("out.csv: cannot be written: No space left on device")
+    def probabilities(self: Classifier, given: Sequence[str], **options: Any) -> Any:
+        if "owl" in given:
+            raise error
+        return whole(self, given, **options)
 
-    monkeypatch.setattr(Classifier, "probabilities", probabilities)
-    notes: list[str] = []
-    with pytest.raises(UserError, match="No space left"):
-        predict_file(finished_run.folder, str(texts), tmp_path / "out.csv", note=notes.append)
-    assert len([*(tmp_path / "out.csv.pieces").iterdir()]) == 1 and "2 of 6 rows are classified" in notes[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "probabilities", probabilities)
+        with pytest.raises(type(error)):
+            predict_file(finished_run.folder, str(texts), out, note=notes.append)
+    assert notes[1:] == [
+        f"2 of 6 rows are classified and saved in {out}.pieces; to continue, run the same command again"
+    ]
+    predict_file(finished_run.folder, str(texts), out, note=notes.append)
+    assert notes[3:] == ["2 rows had been classified by an interrupted prediction and were reused"]
 
 
 def test_changed_texts_and_damaged_pieces_are_classified_again(

@@ -182,6 +182,29 @@ def test_labels_in_the_file_are_not_read(finished_run: Run, tmp_path: Path) -> N
     assert predict_file(finished_run.folder, str(path), tmp_path / "out.csv") == 2
 
 
+def test_a_folder_is_no_output(finished_run: Run, unlabelled: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Classifier, "load", lambda run, **options: pytest.fail("a classifier was loaded"))
+    (tmp_path / "out.csv").mkdir()
+    for replace in (False, True):
+        with pytest.raises(UserError, match=r"out\.csv\": is a folder; choose a new file$"):
+            predict_file(finished_run.folder, str(unlabelled), tmp_path / "out.csv", replace=replace)
+
+
+def test_a_file_that_appears_in_the_meantime_is_not_replaced(
+    finished_run: Run, unlabelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, load = tmp_path / "out.csv", Classifier.load
+
+    def meanwhile(*given: Any, **options: Any) -> Classifier:
+        out.write_text("mine", "utf-8")
+        return load(*given, **options)
+
+    monkeypatch.setattr(Classifier, "load", meanwhile)
+    with pytest.raises(UserError, match=r"exists; choose a new file"):
+        predict_file(finished_run.folder, str(unlabelled), out)
+    assert out.read_text("utf-8") == "mine" and len([*tmp_path.iterdir()]) == 2
+
+
 @pytest.mark.usefixtures("as_options")
 def test_an_output_is_replaced_only_where_asked_and_the_input_may_be_it(finished_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"

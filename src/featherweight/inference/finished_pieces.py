@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featherweight.errors import UserError
+from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import replace_file
 from featherweight.formatting import counted
 
@@ -75,14 +75,14 @@ def finished_pieces(
 ) -> Iterator[FinishedPieces]:
     """Yield the ``FinishedPieces`` of the output ``out``; its files are removed at the end of the block.
 
-    After an interruption or a UserError (such as a full disk) the files stay, and ``note`` is called with a line that
-    says how to continue. ``total`` is the number of rows, for this note.
+    After an interruption or an error that may not come again (``_PASSING``) the files stay, and ``note`` is called with
+    a line that says how to continue. ``total`` is the number of rows, for this note.
     """
     pieces = FinishedPieces(out, classifier)
     try:
         yield pieces
     except BaseException as error:
-        if pieces.rows and isinstance(error, KeyboardInterrupt | UserError):
+        if pieces.rows and _may_pass(error):
             kept = f"{pieces.rows:,} of {total:,} rows are classified and saved in {pieces.folder}"
             note(f"{kept}; to continue, run the same command again")
         else:
@@ -91,6 +91,15 @@ def finished_pieces(
     if pieces.found:
         note(f"{counted(pieces.found, 'row')} had been classified by an interrupted prediction and were reused")
     pieces.remove()
+
+
+_PASSING = (KeyboardInterrupt, SystemExit, FeatherweightError, OSError, MemoryError)
+"""Errors after which the same prediction may succeed: stopped, wrong input, a full disk, too little memory."""
+
+
+def _may_pass(error: BaseException) -> bool:
+    # The error of a full GPU is a class of torch, which an export does not need.
+    return isinstance(error, _PASSING) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

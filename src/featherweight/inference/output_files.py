@@ -112,12 +112,13 @@ def predict_file(
         (note or _print_note)(line)
 
     classifier = _classifier(run, peft)
-    with (
-        only_writer(out),
-        _resumable(out, classifier, total, note or _print_note) as finished,
-        whole_file(out, classifier.labels, safe=safe) as write,
-    ):
-        return _classify(read(), classifier, submission, write, follow, total, finished)
+    with only_writer(out):
+        _check_target(out, kaggle, replace)  # another process may have written it in the meantime
+        with (
+            _resumable(out, classifier, total, note or _print_note) as finished,
+            whole_file(out, classifier.labels, safe=safe) as write,
+        ):
+            return _classify(read(), classifier, submission, write, follow, total, finished)
 
 
 def _classify(
@@ -258,6 +259,8 @@ def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
         raise UserError(f"{named}: unknown file extension; use one of {', '.join(FORMATS)}")
     if kaggle and out.suffix != ".csv":
         raise UserError(f"{named}: a submission is a CSV file; name it .csv")
+    if out.is_dir():
+        raise UserError(f"{named}: is a folder; choose a new file")
     if out.exists() and not replace:
         raise UserError(f"{named}: exists; choose a new file, or replace it with {flag('--force')}")
     if not out.parent.is_dir():
