@@ -16,10 +16,11 @@ from support.onnx_exports import write_onnx_export
 from featherweight.errors import UserError
 from featherweight.evaluation.multi_label import evaluate_several
 from featherweight.export.card import render_card
-from featherweight.export.shareable import public_name, public_names, write_shareable
+from featherweight.export.shareable import write_shareable
 from featherweight.files import sha256_of
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.exported import read_export
+from featherweight.recipe.public_names import public_name, public_names
 from featherweight.run.folder import Run
 from featherweight.run.manifest import lists_file
 from featherweight.task.multi_label import MultiLabel

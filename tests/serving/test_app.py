@@ -45,6 +45,12 @@ def test_texts_get_their_label_probabilities_and_the_id_of_the_model() -> None:
     assert (second["label"], second["labels"], second["tokens"]) == ("World", ["World"], 3)
 
 
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
+def test_the_type_of_the_body_is_read_as_http_writes_it(kind: str) -> None:
+    answer = ask("POST", "/v1/classify", content=b'{"texts": ["a goal"]}', headers={"content-type": kind})
+    assert answer.status_code == 200
+
+
 def test_pairs_are_asked_for_as_pairs() -> None:
     model = FakeModel(pair=("premise", "hypothesis"))
     assert classify([["a goal", "b"], ["c", "d"]], model=model).json()["results"][0]["label"] == "Sports"
@@ -77,6 +83,8 @@ def test_words_of_long_texts_are_explained_in_groups() -> None:
 
 CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/nothing", {}, 404, "/openapi.json"),
+    ("GET", "/healthz/", {}, 404, "/openapi.json"),
+    ("POST", "/v1/classify/", {"json": {"texts": ["a"]}}, 404, "/openapi.json"),
     ("DELETE", "/v1/classify", {}, 405, "method"),
     ("POST", "/v1/classify", {"content": "{}"}, 415, "Content-Type: application/json"),
     ("POST", "/v1/classify", {"content": b"{"}, 400, "no valid JSON"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_who_may_use_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert access_for("127.0.0.1", 1, "r", **given).only_local_names
     assert access_for("0.0.0.0", 1, "r", **{**given, "token_file": file}).token == TOKEN
     assert access_for("::", 1, "r", **{**given, "no_auth": True}).token is None
-    monkeypatch.setenv("FEATHERWEIGHT_TOKEN", TOKEN)
+    monkeypatch.setenv("FEATHERWEIGHT_TOKEN", f"{TOKEN}\n")
     assert access_for("192.0.2.1", 1, "r", **given).token == TOKEN
     with pytest.raises(Exception, match="leave one out"):
         access_for("127.0.0.1", 1, "r", **{**given, "no_auth": True})
@@ -62,6 +63,19 @@ def test_the_card_shows_no_path(tmp_path: Path) -> None:
     assert card["doubts"][:2] == ["train.csv: 3 rows and/or more", "y.csv, c.csv, 1/2 left"]
     assert card["examples"] == ["a /text/of/his own"] and card["budget"] == {"trained": 287_236, "budget": 1_000_000}
     assert [result["set"] for result in card["results"]][2:] == ["shift: ag_news test", "shift: typos"]
+
+
+def test_the_card_names_shift_sets_without_folders_and_passwords(tmp_path: Path) -> None:
+    folder = fabricate(tmp_path / "run")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    figures = next(iter(evaluation["shift"].values()))
+    sources = ("clients/acme/reviews.csv", "https://me:password@host/acme/reviews.csv?key=1", "/data/reviews.csv")
+    evaluation["shift"] = dict.fromkeys(sources, figures)
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    card = card_of(folder, FakeModel(), Limits(), [])
+    names = [result["set"] for result in card["results"]][2:]
+    assert names == ["shift: reviews.csv", "shift: reviews.csv (2)", "shift: reviews.csv (3)"]
+    assert not re.search("acme|password|key=1", json.dumps(card))
 
 
 def test_an_export_takes_the_results_along_without_texts(tmp_path: Path) -> None:

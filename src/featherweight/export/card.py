@@ -12,11 +12,12 @@ from typing import Any
 
 from featherweight.backbone.adapted import frozen_in_words
 from featherweight.errors import in_a_line
-from featherweight.export.shareable import base_model, public_name, public_names
+from featherweight.export.shareable import base_model
 from featherweight.files import read_object
 from featherweight.formatting import percent, without_paths
 from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export, training_of
 from featherweight.recipe import Recipe
+from featherweight.recipe.public_names import public_name, public_names
 from featherweight.run.best import without_test_set
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import METRICS, MICRO_F1, SEVERAL_LABELS, metrics_of

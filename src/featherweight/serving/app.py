@@ -144,8 +144,9 @@ def create_app(
         yield
         await asyncio.to_thread(service.batcher.stop)
 
-    # Without docs_url: its page would load scripts from elsewhere.
-    app = FastAPI(title="Featherweight", version=service.id, docs_url=None, redoc_url=None, lifespan=lifespan)
+    # The page of docs_url would load scripts from elsewhere; a redirect would lead to the Host that the client sent.
+    settings: dict[str, Any] = {"docs_url": None, "redoc_url": None, "redirect_slashes": False}
+    app = FastAPI(title="Featherweight", version=service.id, lifespan=lifespan, **settings)
     app.state.service = service
     # The gate checks the token; this only declares it in the OpenAPI.
     guarded = [Depends(HTTPBearer(auto_error=False, description="The server's token."))] if access.token else []

@@ -16,6 +16,7 @@ from featherweight.formatting import counted, percent, without_paths
 from featherweight.inference.exported import FILE as EXPORT
 from featherweight.inference.exported import is_export, training_of
 from featherweight.recipe.loading import read_recipe
+from featherweight.recipe.public_names import public_names
 from featherweight.run.best import without_test_set
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
@@ -108,8 +109,10 @@ def _results(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     The order is: test, validation, shift sets (further test sets, with texts of another kind than the training data).
     """
+    shift = evaluation.get("shift") or {}
+    names = public_names(shift)
     sets = [(name, evaluation[name]) for name in ("test", "validation") if evaluation.get(name)]
-    sets += [(f"shift: {without_paths(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
+    sets += [(f"shift: {names[source]}", figures) for source, figures in shift.items()]
     results = [_result(name, figures) for name, figures in sets]
     for result in results[1:]:
         result.pop("confusion_matrix", None)

@@ -77,7 +77,8 @@ class Gate:
         too_large = Refusal(413, f"the body is larger than {most:,} bytes; send fewer texts at once")
         if int(headers.get("content-length") or 0) > most:
             raise too_large
-        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["method"] == "POST" and kind != "application/json":
             raise Refusal(415, "send JSON, with the header Content-Type: application/json")
         received = 0
 

@@ -186,6 +186,7 @@ def _token(token_file: str | Path | None) -> str | None:
 
     if token_file is None:
         token, where = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+        token = token and token.strip()  # a secret that was made from a file often ends with a line break
     else:
         where = f"--token-file {token_file}"
         try:
