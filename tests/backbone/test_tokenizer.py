@@ -73,6 +73,17 @@ def test_a_saved_tokenizer_gives_the_tokens_of_the_whole_one(folder: Path, tmp_p
     assert type(light.whole) is type(whole)
 
 
+def test_a_tokenizer_is_found_after_the_working_folder_has_changed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_tokenizer(folder).save_pretrained(tmp_path / "saved")
+    monkeypatch.chdir(tmp_path)
+    light = saved_tokenizer(Path("saved"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(light.whole) == len(load_tokenizer(folder))
+
+
 def test_a_tokenizer_of_another_class_is_loaded_by_transformers(folder: Path) -> None:
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"tokenizer_class": "SomeTokenizer"}), "utf-8")

@@ -50,6 +50,24 @@ def test_a_reader_that_leaves_early_is_no_failure(arguments: list[str]) -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_behind_standard_output_is_told() -> None:
+    command = [sys.executable, "-m", "featherweight", "recipes"]
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"featherweight: the output: cannot be written: No space left on device;")
+
+
+def test_closed_standard_streams_are_no_failure() -> None:
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-m", "featherweight", "recipes"]
+    closed = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_a_log_has_a_line_a_minute_and_says_how_long_the_training_will_take(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

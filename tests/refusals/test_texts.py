@@ -67,6 +67,7 @@ from featherweight.inference.output_files import predict_texts
     (pa.array(ROWS), "text 1 is a dict"),
     ({"a": "crow"}.items(), "text 1 is not a text, but a tuple"),
     (["crow", "half\ud800"], "text 2 holds a lone surrogate, which is no valid Unicode"),
+    (["\ud800"], "text 1 holds a lone surrogate, which is no valid Unicode"),
 ])  # fmt: skip
 def test_what_holds_no_texts_is_refused(given: Any, words: str) -> None:
     with pytest.raises(UserError) as refused:

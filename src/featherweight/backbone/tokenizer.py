@@ -26,11 +26,15 @@ class SavedTokenizer:
     """The tokenizer in a tokenizer.json, read without transformers; it gives the same tokens as with transformers."""
 
     folder: Path
+    """The folder of the file; from here ``whole`` is loaded later."""
     backend_tokenizer: Any
     """A ``Tokenizer`` of the library tokenizers."""
     pad_token_id: int
     model_input_names: tuple[str, ...]
     is_fast = True
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.absolute()  # the program may change its working folder before ``whole`` is used
 
     @cached_property
     def whole(self) -> Any:

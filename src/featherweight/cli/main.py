@@ -103,6 +103,7 @@ def main() -> None:
     """Run the command line. An error is one or two lines; the exit code is 2 for wrong input and 1 for a failure."""
     # Python collects garbage once more when it exits; with torch's objects that takes half a second or more.
     atexit.register(gc.freeze)
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name can contain bytes that are not valid text and cannot be encoded. Files and pipes get UTF-8, which
         # JSON and TOML are, whatever the encoding of the terminal is.
@@ -126,7 +127,7 @@ def main() -> None:
     except Exception as error:
         from featherweight.files import disk_refusal
 
-        if refusal := disk_refusal(error, Path()) or _path_refusal(error):
+        if refusal := disk_refusal(error, Path("the output")) or _path_refusal(error):
             _fail(str(refusal), 2)
         what = str(error).strip().partition("\n")[0]
         hint = "This is a bug in Featherweight; `featherweight --debug COMMAND ...` shows the traceback"
@@ -135,6 +136,16 @@ def main() -> None:
         if code == 130:  # the code that typer returns for Ctrl-C
             print("featherweight: interrupted", file=sys.stderr)
         sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Connect closed standard streams with the null device: some programs start others without them.
+
+    A file that is opened next would otherwise get the number of a closed stream, and what libraries print with it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _path_refusal(error: Exception) -> UserError | None:

@@ -120,13 +120,11 @@ def _text(item: Any, number: int, call: str) -> str:
         return ""
     if not isinstance(item, str):
         raise UserError(f"text {number} {_what_is_wrong(item, call)}")
-    if is_blank(item):
-        return ""
     try:
         item.isascii() or item.encode()
     except UnicodeEncodeError:
         raise UserError(f"text {number} holds a lone surrogate, which is no valid Unicode; correct it") from None
-    return str.__str__(item)  # turns a subclass, such as NumPy's, into a plain string
+    return "" if is_blank(item) else str.__str__(item)  # turns a subclass, such as NumPy's, into a plain string
 
 
 def _what_is_wrong(item: Any, call: str) -> str:
