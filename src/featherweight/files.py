@@ -54,14 +54,14 @@ def written_whole(path: Path) -> Iterator[Path]:
 def try_lock(path: Path) -> IO[str] | None:
     """The open file ``path``, locked for this process; None if its last owner has just removed it, so try again.
 
-    The system releases the lock when this process ends, even if it is killed. Raises BlockingIOError if another process
-    has locked the file.
+    The system releases the lock when this process ends, even if it is killed. On a file system without locks the file
+    is only opened. Raises BlockingIOError if another process has locked the file.
     """
     import fcntl
 
     file = path.open("w")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_open_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         raise BlockingIOError(str(path)) from None
@@ -71,6 +71,24 @@ def try_lock(path: Path) -> IO[str] | None:
             return file
     file.close()
     return None
+
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+"""Errors of `flock` on file systems without locks, such as Lustre by default and some network drives."""
+
+
+def lock_open_file(file: IO[Any], operation: int) -> None:
+    """Lock ``file`` by `flock`, or do nothing on a file system without locks.
+
+    Raises OSError if it cannot be locked for another reason, such as a lock of another process.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def file_in_the_way(folder: Path) -> Path | None:
@@ -156,7 +174,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # the lock shows that the file is not the leftover of a killed process
+            lock_open_file(file, fcntl.LOCK_EX)  # the lock shows that the file is not the leftover of a killed process
             write(file)
         Path(temporary).replace(path)
     except BaseException:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from featherweight.errors import UserError
+from featherweight.export.staging import PART, remove_leftovers, staging_folder
+from featherweight.files import replace_file
+from featherweight.inference.writers import only_writer
 from featherweight.run.lock import chosen_and_reserved
 
 
@@ -51,3 +57,20 @@ def test_nothing_stays_of_a_folder_that_was_not_used() -> None:
     with chosen_and_reserved("tickets", None, resume=False) as folder:
         assert folder.is_dir()
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_can_be_used(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def without(file: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with chosen_and_reserved("tickets", None, resume=False) as folder:
+        assert folder == Path("runs/tickets")
+    with only_writer(Path("labels.csv")):
+        replace_file(Path("pieces/one.npy"), lambda file: file.write(b"done"))
+    assert Path("pieces/one.npy").read_bytes() == b"done"
+    with staging_folder(Path("onnx"), PART) as part:
+        remove_leftovers(Path("onnx"), PART)
+        assert part.is_dir(), "nothing shows whether its process is alive"
+    assert [path.name for path in Path().iterdir()] == ["pieces"]

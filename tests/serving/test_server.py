@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -18,7 +20,7 @@ from support.served import Running, running
 pytest.importorskip("uvicorn")
 
 from featherweight.errors import UserError
-from featherweight.serving.server import bound_socket
+from featherweight.serving.server import bound_socket, run
 
 HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = json.dumps({"texts": ["a goal"]}).encode()
@@ -195,3 +197,18 @@ def test_an_address_that_cannot_be_used_is_refused(host: str, says: str) -> None
         taken.listen()
         with pytest.raises(UserError, match=says):
             bound_socket(host, taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_uvicorn_handles_it_ends_the_server(number: int) -> None:
+    class Starting:
+        should_exit = False
+
+        def run(self, sockets: Any) -> None:
+            os.kill(os.getpid(), number)
+
+    server: Any = Starting()
+    with bound_socket("127.0.0.1", 0) as opened:
+        run(server, opened)
+    assert server.should_exit
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -66,14 +66,14 @@ class Server(uvicorn.Server):
 
 def run(server: uvicorn.Server, opened: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; returns when all accepted requests are answered."""
-    # uvicorn raises the signal again when it has stopped; the exit code is to be 0 then.
-    before = {number: signal.signal(number, _stopped) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(*_: Any) -> None:
+        server.should_exit = True
+
+    # uvicorn handles signals only from its start on, and raises them again when it has stopped, for an exit code.
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         server.run(sockets=[opened])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stopped(*_: Any) -> None:
-    """Handle a signal by doing nothing: uvicorn raises it once more when the server has already stopped."""
