@@ -177,6 +177,19 @@ def test_the_card_of_a_graph_names_its_inputs_and_thresholds(
             assert f"takes `input_ids`{inputs} and gives logits; `export.json` has labels, their thresholds" in text
 
 
+def test_an_export_of_links_is_shared_whole_and_a_run_of_links_is_refused(tmp_path: Path) -> None:
+    export, linked, target = write_onnx_export(tmp_path / "export"), tmp_path / "snapshot", tmp_path / "target"
+    for folder in (linked, target, tmp_path / "run" / "adapter"):
+        folder.mkdir(parents=True)
+    for path in export.iterdir():  # as the cache of the hub has them
+        (linked / path.name).symlink_to(path)
+    shared = {path.name for path in write_shareable(linked, target, "card")}
+    assert shared == {"README.md", *(path.name for path in export.iterdir())}
+    (tmp_path / "run" / "adapter" / "vocab.txt").symlink_to(export / "recipe.toml")
+    with pytest.raises(UserError, match=r"vocab\.txt: is a link, .*; copy the folder with the files themselves"):
+        write_shareable(tmp_path / "run", target, "card")
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [

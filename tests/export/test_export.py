@@ -202,6 +202,13 @@ def test_the_fresh_process_imports_nothing_from_the_working_folder(
         gate.in_fresh_process(tmp_path / "out", TEXTS)
 
 
+def test_a_process_that_the_system_has_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "", "")
+    monkeypatch.setattr(gate.subprocess, "run", lambda *_, **options: killed)
+    with pytest.raises(FeatherweightError, match="ended by signal 9; is there enough memory"):
+        gate.in_fresh_process(tmp_path, TEXTS)
+
+
 def test_a_loss_of_accuracy_is_told() -> None:
     assert gate.loss_of_accuracy({"run_accuracy": 0.95, "export_accuracy": 0.949, "rows": 1000}) == ""
     lost = gate.loss_of_accuracy({"run_accuracy": 0.95, "export_accuracy": 0.94, "rows": 1000})

@@ -54,7 +54,10 @@ def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
         variables = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": paths}
         done = subprocess.run(command, capture_output=True, text=True, env=variables)
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            ended = (
+                "no message" if done.returncode > 0 else f"ended by signal {-done.returncode}; is there enough memory?"
+            )
+            last = (done.stderr.strip().splitlines() or [ended])[-1]
             raise FeatherweightError(
                 f"{folder}: the export cannot be loaded in a new Python process: {last}; export the run again"
             )

@@ -58,7 +58,7 @@ def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:
     """Fill the empty folder ``target`` with what may be uploaded, and return its files.
 
     Files that may contain paths of this machine or texts are written anew without them; all other files, such as the
-    weights, are symbolic links to those in ``folder``.
+    weights, are symbolic links to those in ``folder``. Raises UserError if a file of a run is itself a link.
     """
     exported = is_export(folder)
     source = folder if exported else folder / "adapter"
@@ -66,11 +66,14 @@ def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:
     if outside := next((name for name in names if not _is_inside(name)), None):
         raise damaged(folder / FILE, f"its key 'files' names {outside}, a path outside the folder", AGAIN)
     for name in sorted(names):
-        # No folder, no link: the adapter of a native head has links to the backbone's weights beside it.
         path = source / name
-        if path.is_file() and not path.is_symlink() and (exported or _OF_ADAPTER.fullmatch(name)):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            _write(path, target / name, source)
+        if not path.is_file() or not (exported or _OF_ADAPTER.fullmatch(name)):
+            continue
+        if path.is_symlink() and not exported:  # the files of an export have a sha256 in export.json
+            remedy = "copy the folder with the files themselves (cp -rL)"
+            raise UserError(f"{path}: is a link, which may lead to a file that is not of this run; {remedy}")
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        _write(path, target / name, source)
     if exported:
         described = read_object(folder / FILE)
         write_description(target, {key: value for key, value in described.items() if key != "files"})
