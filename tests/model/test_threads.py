@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,28 @@ def test_cores_are_shared_out_and_the_callers_stay(two_cores: Any) -> None:
 ])  # fmt: skip
 def test_no_core_is_left_idle(cores: int, items: int, share: tuple[int, int]) -> None:
     assert shares(cores, items) == share
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_starts_threads_of_its_own(two_cores: Any) -> None:
+    def work() -> bytes:
+        workers = workers_for(4)
+        assert workers is not None
+        return bytes(workers.each(lambda item: item + 1, b"abc"))
+
+    assert work() == b"bcd"
+    reading, writing = os.pipe()
+    child = os.fork()  # as multiprocessing does on Linux
+    if not child:
+        try:
+            signal.alarm(20)  # ends the process if it waits for threads that it does not have
+            os.write(writing, work())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as answer:
+        assert answer.read() == b"bcd"
 
 
 def test_one_core_or_one_item_needs_no_threads(two_cores: Any) -> None:

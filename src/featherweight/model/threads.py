@@ -6,6 +6,7 @@ the slowest core. With one batch per thread, no thread waits for another.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,3 +59,5 @@ def shares(cores: int, items: int) -> tuple[int, int]:
 
 
 _workers = cache(Workers)
+# A forked process has the pools, but not their threads, and would wait for them for ever.
+os.register_at_fork(after_in_child=_workers.cache_clear)
