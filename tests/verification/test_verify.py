@@ -168,6 +168,29 @@ def test_what_was_changed_is_named_even_where_the_manifest_was_changed_with_it(r
     assert found["files"][0] == "pass"
 
 
+DERIVED: dict[str, Any] = {
+    "accuracy_interval": lambda test: test["accuracy_interval"].__setitem__(0, 0.9),
+    "f1": lambda test: test["per_class"][1].update(f1=0.99),
+    "support": lambda test: test["per_class"][0].update(support=2),
+    "recall_interval": lambda test: test["per_class"][0].update(recall_interval=[0.98, 1.0]),
+    "calibration_error_scaled": lambda test: test.update(calibration_error_scaled=0.001),
+    "reliability_scaled": lambda test: next(b for b in test["reliability_scaled"] if b["rows"]).update(accuracy=0.5123),
+}
+"""What follows from the rows in predictions.parquet: key, and how it is made better than it is."""
+
+
+@pytest.mark.parametrize("key", DERIVED)
+def test_whatever_follows_from_the_predictions_is_computed_again_without_data_and_model(run: Path, key: str) -> None:
+    from featherweight.verification.evidence import Evidence
+    from featherweight.verification.reproduction import metrics
+
+    assert metrics(Evidence(run)).result == "pass"
+    rewrite("evaluation.json", lambda values: DERIVED[key](values["test"]))(run)
+    found = metrics(Evidence(run))
+    assert found.result == "fail"
+    assert found.found == f"evaluation.json: test {key} is not that of the rows in predictions.parquet"
+
+
 @pytest.mark.parametrize(("environment", "prefix_cache", "frozen", "result"), [
     ({}, "auto", False, "fail"),
     ({}, "on", False, "fail"),

@@ -250,9 +250,29 @@ def spoil_threshold(evaluation: dict[str, Any]) -> None:
     evaluation["test"]["per_class"][0]["threshold"] = 0.999
 
 
+def spoil_interval(evaluation: dict[str, Any]) -> None:
+    low, high = evaluation["test"]["micro_f1_interval"]
+    evaluation["test"]["micro_f1_interval"] = [low + 0.2 * (high - low), high]
+
+
+def spoil_interval_of_a_label(evaluation: dict[str, Any]) -> None:
+    evaluation["test"]["per_class"][0]["recall_interval"] = [0.98, 0.99]
+
+
+def spoil_calibration(evaluation: dict[str, Any]) -> None:
+    evaluation["test"]["calibration_error_scaled"] += 0.1
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
-    [(spoil_figure, "test macro_f1 is"), (spoil_label, "recall of obscene"), (spoil_threshold, "below its threshold")],
+    [
+        (spoil_figure, "test macro_f1 is"),
+        (spoil_label, "recall of obscene"),
+        (spoil_threshold, "below its threshold"),
+        (spoil_interval, "test micro_f1_interval is not that"),
+        (spoil_interval_of_a_label, "test recall_interval is not that"),
+        (spoil_calibration, "test calibration_error_scaled is not that"),
+    ],
 )
 def test_figures_that_do_not_follow_from_the_rows_are_found(
     toxic_run: Run, tmp_path: Path, spoil: Any, words: str

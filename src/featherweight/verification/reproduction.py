@@ -17,10 +17,14 @@ from featherweight.formatting import counted
 from featherweight.task.interface import Task
 from featherweight.verification import several_labels
 from featherweight.verification.checks import Check, guarded
+from featherweight.verification.comparing import first_difference, other_calibration
 from featherweight.verification.evidence import ROUNDING, Evidence, probabilities_in
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_DERIVED = ("accuracy_interval", "per_class")
+"""Keys of evaluation.json that follow from the labels and the predicted labels alone."""
 
 
 def metrics(evidence: Evidence) -> Check:
@@ -51,7 +55,7 @@ def _first_contradiction(name: str, written: dict[str, Any], rows: pd.DataFrame)
     if len(rows) and (logits[indices, numbers[1]] < logits.max(1)).any():
         return f"{name}: in predictions.parquet the predicted label of a row is not its most probable label"
     logits[indices, numbers[1]] += 1e-9  # if two classes have the same rounded probability, prefer the chosen one
-    again = evaluate(logits, numbers[0], labels)
+    again = evaluate(logits, numbers[0], labels, bins=len(written["reliability"]))
     # The probabilities in the file are already scaled, so their log loss is the scaled log loss.
     for key, value, most in (
         ("rows", again["rows"], 0),
@@ -63,6 +67,9 @@ def _first_contradiction(name: str, written: dict[str, Any], rows: pd.DataFrame)
             return f"{name} {key} is {written[key]}; the rows in predictions.parquet give {value:.6g}"
     if written["confusion_matrix"] != again["confusion_matrix"]:
         return f"the confusion matrix of {name} does not agree with the rows in predictions.parquet"
+    other = next(filter(None, (first_difference(again[key], written[key], key) for key in _DERIVED)), "")
+    if other := other or other_calibration(again, written, np.exp(logits).max(axis=1)):
+        return f"{name} {other} is not that of the rows in predictions.parquet"
     return ""
 
 
@@ -167,22 +174,6 @@ def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, the
         accuracy, loss = (again[key] - written[key] for key in ("accuracy", "log_loss"))
         change = f"accuracy changed by {accuracy:+.4f}, log loss by {loss:+.2g}"
         return Check(name, "differs", f"{seen} (the tolerance is {tolerance:g}); {change}")
-    if key := _first_difference(again, written):
+    if key := first_difference(again, written):
         return Check(name, "fail", f"evaluation.json: {name}: the adapter gives another value of {key!r} on these rows")
     return Check(name, "pass", f"{counted(len(rows), 'row')}: the same labels, probabilities and metrics")
-
-
-def _first_difference(now: Any, then: Any, key: str = "") -> str:
-    """The first key of ``then`` whose value in ``now`` differs by more than rounding; "" if all values agree.
-
-    Keys that only ``now`` has are ignored: a newer version may compute more metrics than the run has.
-    """
-    if isinstance(now, dict) and isinstance(then, dict):
-        pairs = [(now.get(inner), then[inner], inner) for inner in then]
-    elif isinstance(now, list | tuple) and isinstance(then, list | tuple) and len(now) == len(then):
-        pairs = [(*pair, key) for pair in zip(now, then, strict=True)]
-    elif isinstance(now, float) and isinstance(then, int | float):
-        return "" if abs(now - then) <= ROUNDING else key
-    else:
-        return "" if now == then else key
-    return next((inner for ours, theirs, at in pairs if (inner := _first_difference(ours, theirs, at))), "")

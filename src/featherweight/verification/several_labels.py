@@ -9,6 +9,7 @@ import numpy as np
 
 from featherweight.task.multi_label import MultiLabel
 from featherweight.task.single_label import Floats, Labels
+from featherweight.verification.comparing import first_difference, other_calibration
 from featherweight.verification.evidence import ROUNDING, probabilities_in
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _SHARES = ("micro_f1", "macro_f1", "sample_f1", "accuracy", "hamming_loss")
 _OF_LABEL = ("precision", "recall", "f1", "support", "predicted")
+_OF_WIDTH = 0.1
+"""Largest difference between the ends of two bootstrap intervals of the same rows, as a share of the width."""
 _LEAST = 1e-38
 _MOST_LOSS = 40.0
 """Nats that a label may lose at the most by a probability near 1, of which the file keeps seven digits."""
@@ -35,7 +38,9 @@ def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) 
     other = predicted != task.decide(probabilities)
     if (other & (np.abs(probabilities - task.thresholds) > ROUNDING)).any():
         return f"{name}: predictions.parquet gives a row a label below its threshold, or lacks one above it"
-    again = evaluate_several(_logits(probabilities, predicted, other, task), labels, names, task=task)
+    again = evaluate_several(
+        _logits(probabilities, predicted, other, task), labels, names, task=task, bins=len(claimed["reliability"])
+    )
     unsure = float(((probabilities > 1 - ROUNDING) & (labels == 0)).mean())
     for key, figure, most in (
         ("rows", again["rows"], 0),
@@ -49,7 +54,22 @@ def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) 
     for ours, theirs in zip(again["per_class"], claimed["per_class"], strict=True):
         if key := next((key for key in _OF_LABEL if not abs(ours[key] - theirs[key]) <= 1e-9), ""):
             return f"{name}: {key} of {ours['label']} is not that of the rows in predictions.parquet"
+    if key := _other_interval(again, claimed) or other_calibration(again, claimed, probabilities):
+        return f"{name} {key} is not that of the rows in predictions.parquet"
     return ""
+
+
+def _other_interval(again: dict[str, Any], claimed: dict[str, Any]) -> str:
+    """The key of the first interval in ``claimed`` that ``again`` contradicts; "" if there is none."""
+    low, high = again["micro_f1_interval"]
+    # Another version of NumPy may draw other bootstrap samples.
+    most = ROUNDING + _OF_WIDTH * (high - low)
+    if not np.allclose(again["micro_f1_interval"], claimed["micro_f1_interval"], rtol=0, atol=most):
+        return "micro_f1_interval"
+    of_labels = [{key: row[key] for key in row if key.endswith("_interval")} for row in claimed["per_class"]]
+    return first_difference(again["accuracy_interval"], claimed["accuracy_interval"], "accuracy_interval") or (
+        first_difference(again["per_class"], of_labels, "per_class")
+    )
 
 
 def as_tuples(values: Iterable[Any]) -> list[Any]:
