@@ -93,6 +93,44 @@ def test_a_shift_set_with_other_rows_in_a_run_is_noted(tmp_path, key, value):
     ]
 
 
+def trained_on(run, **train):
+    """Let a made-up run say that it was trained on other rows: their number, or their fingerprints."""
+    environment = json.loads((run / "environment.json").read_text("utf-8"))
+    environment["data"]["train"] |= train
+    (run / "environment.json").write_text(json.dumps(environment), "utf-8")
+    return run
+
+
+def test_baselines_on_fewer_rows_than_the_rounds_are_no_equal_opponents(tmp_path):
+    test = TestSet(60)
+    own = fabricate_run(tmp_path / "r3", Recipe.load("r3"), 0.9, test=test)
+    bags = [
+        trained_on(
+            fabricate_run(
+                tmp_path / kind, Recipe.load("r3").with_values(name=kind), 0.8, test=test, baseline=f"a {kind}"
+            ),
+            rows=1000,
+        )
+        for kind in ("tfidf-svm", "linear-probe")
+    ]
+    said = "a tfidf-svm and a linear-probe were trained on 1,000 rows, but r3 on 57,362."
+    assert said in compare_runs([own, *bags]).notes
+    trained_on(own, rows=1000)
+    assert not any("trained on" in note for note in compare_runs([own, *bags]).notes)
+
+
+def test_rounds_whose_file_was_changed_between_them_say_so(tmp_path):
+    test, names = TestSet(60), ("r3", "r4")
+    runs = [
+        trained_on(fabricate_run(tmp_path / name, Recipe.load(name), 0.9, test=test), fingerprint="f", labels="l")
+        for name in names
+    ]
+    assert not any("name the same data" in note for note in compare_runs(runs).notes)
+    trained_on(runs[1], labels="corrected")
+    said = "r3 and r4 name the same data, but their training rows were not the same."
+    assert said in compare_runs(runs).notes
+
+
 # What cannot be compared
 
 
@@ -159,6 +197,10 @@ def test_without_test_sets_the_same_validation_rows_serve_and_others_do_not(tmp_
     same.append(without_test(fabricate_run(tmp_path / "last", last, 0.9)))
     assert "which adapter was kept in r3 and r4, so they may be too good." in compare_runs(same).notes[-2]
     assert "validation rows, on which the temperature was fitted." in compare_runs(same[-1:]).notes[0]
+    svm = Recipe.load("r2").with_values(name="tfidf-svm", training={"keep": "last"})
+    bag = without_test(fabricate_run(tmp_path / "svm", svm, 0.8, baseline="TF-IDF + linear SVM"))
+    chosen = next(note for note in compare_runs([same[-1], bag]).notes if "validation rows" in note)
+    assert "which also decided the regularisation in TF-IDF + linear SVM, so they may be too good" in chosen
     other = without_test(fabricate_run(tmp_path / "seed", Recipe.load("r3").with_values(seed=1), 0.9))
     with pytest.raises(UserError, match=r"validation rows differ from.*each seed has different validation rows"):
         compare_runs([*same, other])

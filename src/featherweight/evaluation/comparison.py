@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from featherweight.evaluation.differences import Correct, Difference, Found, com
 from featherweight.evaluation.run_groups import (
     SHIFT,
     Judged,
+    changed_data,
     common_split,
     differing,
     figures_of,
@@ -25,6 +27,7 @@ from featherweight.evaluation.run_groups import (
     repeated_seeds,
     require_each_once,
     seeds_in_words,
+    training_rows,
     uneven_shift_sets,
 )
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
@@ -255,16 +258,39 @@ def _grouped_notes(pairs: Sequence[Difference]) -> list[str]:
     ]
 
 
+def _rows_of_baselines(rounds: Sequence[Round]) -> list[str]:
+    """One sentence for each number of training rows of baselines that a round was not trained with."""
+    own = {round_.name: training_rows(round_.runs) for round_ in rounds if round_.baseline is None}
+    baselines: dict[tuple[int, ...], list[str]] = {}
+    for round_ in rounds:
+        if round_.baseline is not None and (rows := training_rows(round_.runs)):
+            baselines.setdefault(rows, []).append(round_.name)
+    notes = []
+    for rows, names in baselines.items():
+        others = {name: theirs for name, theirs in own.items() if theirs and theirs != rows}
+        if others:
+            counts = in_sentence([f"{count:,}" for count in dict.fromkeys(chain.from_iterable(others.values()))])
+            were = "was" if len(names) == 1 else "were"
+            notes.append(
+                f"{in_sentence(names)} {were} trained on {in_sentence([f'{count:,}' for count in rows])} rows, but "
+                f"{in_sentence([*others])} on {counts}."
+            )
+    return notes
+
+
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
     notes = _grouped_notes(_not_better_than_tfidf(rounds, against))
     own = [round_ for round_ in rounds if round_.baseline is None]
     uneven = [note for round_ in own for note in differing(f"The seeds of {round_.name}", round_.runs)]
     notes += uneven or differing("The rounds", [round_.runs[0] for round_ in own])
+    notes += changed_data({round_.name: round_.runs for round_ in own})
+    notes += _rows_of_baselines(rounds)
     notes += [note for round_ in own for note in repeated_seeds(round_.name, round_.runs)]
     notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
     if split == "validation":
         recipes = [round_.recipe.model_dump() for round_ in rounds]
-        notes.append(without_test_set(*recipes, names=[round_.name for round_ in rounds]))
+        linear = [place for place, round_ in enumerate(rounds) if round_.baseline not in (None, "full-fine-tuning")]
+        notes.append(without_test_set(*recipes, names=[round_.name for round_ in rounds], linear=linear))
     if not _has_seed_variance(rounds):
         notes.append("Too few seeds to estimate the variance between seeds: another seed may reverse a difference.")
     return notes

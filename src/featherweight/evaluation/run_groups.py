@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,34 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
         for what, values in facts.items()
         if len(set(values)) > 1
     ]
+
+
+def training_rows(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The numbers of training rows of ``runs``, each once, in ascending order; empty if none is recorded."""
+    counts = {run.environment.get("data", {}).get("train", {}).get("rows") for run in runs}
+    return tuple(sorted(counts - {None}))
+
+
+def changed_data(rounds: Mapping[str, Sequence[Run]]) -> list[str]:
+    """One sentence for each round that had other training rows than an earlier one, although their recipes are equal
+    in seed and data.
+
+    The file was changed between the trainings, so a difference of the rounds may come from that. ``rounds`` are runs
+    by the name of their round. Runs without fingerprints, and runs with other tokenizers, are not compared.
+    """
+    first: dict[str, tuple[str, dict[str, Any]]] = {}
+    notes: dict[tuple[str, str], str] = {}
+    for name, runs in rounds.items():
+        for run in runs:
+            recipe, rows = run.recipe, run.environment.get("data", {}).get("train", {})
+            marks = {key: rows[key] for key in ("fingerprint", "labels") if key in rows}
+            key = repr((recipe.task, recipe.seed, recipe.data, recipe.backbone.name, recipe.adapter.start_from))
+            other, theirs = first.setdefault(key, (name, marks))
+            if any(marks[mark] != theirs[mark] for mark in marks.keys() & theirs.keys()):
+                notes[other, name] = (
+                    f"{other} and {name} name the same data, but their training rows were not the same."
+                )
+    return list(notes.values())
 
 
 def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from featherweight.formatting import in_sentence
@@ -46,13 +46,17 @@ def decided_by_validation(recipe: Mapping[str, Any]) -> str:
     return "which step each averaged run kept" if training.get("soup") else "which adapter was kept"
 
 
-def without_test_set(*recipes: Mapping[str, Any], names: Sequence[str] = ()) -> str:
+def without_test_set(*recipes: Mapping[str, Any], names: Sequence[str] = (), linear: Collection[int] = ()) -> str:
     """Sentences on results on the validation rows: what else these rows served for in the runs of ``recipes``.
 
-    ``names`` are those of the runs, to say in which of several runs these rows decided something.
+    ``names`` are those of the runs, to say in which of several runs these rows decided something. ``linear`` are the
+    indices of linear baselines: of several strengths of their regularisation, these rows decided on one.
     """
     known = "There was no test set. The results are on the validation rows, "
-    decided = [decided_by_validation(recipe) for recipe in recipes]
+    decided = [
+        "the regularisation" if place in linear else decided_by_validation(recipe)
+        for place, recipe in enumerate(recipes)
+    ]
     if any(decided):
         whats = in_sentence(list(dict.fromkeys(filter(None, decided))))
         some = [name for name, what in zip(names, decided, strict=True) if what] if not all(decided) else []
