@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 SIMILAR = 0.9
@@ -62,6 +63,12 @@ def similar_pairs(texts: Sequence[str], others: Sequence[str] | None = None) -> 
         if first is not None and not (within and first == place):
             found.append(Pair(first, place, 1.0) if within else Pair(place, first, 1.0))
     return sorted(found, key=lambda pair: (-pair.similarity, pair.first, pair.second))
+
+
+def first_occurrences(texts: Sequence[str]) -> NDArray[np.int64]:
+    """For each text, the index of the first one with the same words in the same order, [texts]."""
+    first = _first_places(texts)
+    return np.array([first[_plain(text)] for text in texts], dtype=np.int64)
 
 
 def _first_places(texts: Sequence[str]) -> dict[str, int]:

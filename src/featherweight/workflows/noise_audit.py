@@ -6,6 +6,7 @@ model is confident of another label than the given one, the row is a suspect.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from featherweight.budget.limit import require_within_budget
 from featherweight.data.dropping import without_dropped
 from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.in_memory import parquet_bytes
-from featherweight.data.near_duplicates import Pair, similar_pairs
+from featherweight.data.near_duplicates import Pair, first_occurrences, similar_pairs
 from featherweight.data.pairs import joined
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import Rows, read_rows, rows_of
@@ -67,13 +68,14 @@ def audit_labels(
     require_settings(recipe, resolve_backbone(recipe.backbone), rows.counts)
     parts = fold_numbers(rows, folds, recipe.seed)
     test = test_texts(recipe)  # not only after the trainings: the file may be missing
-    plan = {"recipe": recipe.to_toml(), "folds": folds, **rows_fingerprint(rows)}
+    plan = {"recipe": recipe.to_toml(), "folds": folds, **rows_fingerprint(rows), "parts": _digest(parts)}
+    earlier = _digest(_stratified(rows, folds, recipe.seed))
     with end_on_signals(lambda: f"stopped; to resume the audit in {out}, run the same command again"):
         announce(
             f"{counted(len(rows), 'row')}, {folds} trainings of {counted(len(rows) * (folds - 1) // folds, 'row')} each"
         )
         with removed_if_refused(out / PLAN, out / "folds", out / "folds" / "1"):
-            _require_same_audit(out, plan)
+            _require_same_audit(out, plan, earlier)
             probabilities = _out_of_sample(recipe, rows, parts, out, announce)
         announce("comparing the texts")
         audit = _audit(recipe, rows, probabilities, folds, test)
@@ -94,22 +96,49 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
 
 
-def _require_same_audit(out: Path, plan: dict[str, Any]) -> None:
-    """Write ``plan``, the settings of this audit, into ``out``; raise UserError if ``out`` has an audit with others."""
+def _require_same_audit(out: Path, plan: dict[str, Any], earlier: str) -> None:
+    """Write ``plan``, the settings of this audit, into ``out``; raise UserError if ``out`` has an audit with others.
+
+    ``earlier`` is the value of ``plan["parts"]`` by an earlier version, which did not store it.
+    """
     file = out / PLAN
     if not file.is_file():
         out.mkdir(parents=True, exist_ok=True)
         write_json(file, plan)
-    elif changed := next(iter(differing_keys(read_object(file), plan)), None):
-        other = f"with another value of {changed}" if changed in ("recipe", "folds") else "of other rows"
-        raise UserError(f"{out}: holds an audit {other}; name another --out")
+    elif changed := next(iter(differing_keys({"parts": earlier, **read_object(file)}, plan)), None):
+        named = {
+            "recipe": "with another value of recipe",
+            "folds": "with another value of folds",
+            "parts": "by an earlier version, which divided the rows otherwise",
+        }
+        raise UserError(f"{out}: holds an audit {named.get(changed, 'of other rows')}; name another --out")
+
+
+def _digest(parts: NDArray[np.int64]) -> str:
+    """SHA-256 of the fold numbers ``parts`` [rows]."""
+    return hashlib.sha256(parts.astype("<i8").tobytes()).hexdigest()
 
 
 def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     """The number of the fold that each row is in, from 0, [rows]; each fold has about the same share of every class.
 
-    Raises UserError if a class has fewer than two rows, or if there are more folds than rows of any class.
+    Rows with the same text are in the same fold: otherwise a model would have seen the text that it judges, and a label
+    that is wrong in both rows would look right. They stay apart if all rows of a class, or all of a fold, would be in
+    another fold. Raises UserError if a class has fewer than two rows, or if there are more folds than rows of any
+    class.
     """
+    assert rows.labels is not None
+    apart = _stratified(rows, folds, seed)
+    together = apart[first_occurrences([joined(text) for text in rows.texts])]
+    for label in range(len(rows.label_names)):
+        own = rows.labels == label
+        if len(np.unique(together[own])) == 1:
+            together[own] = apart[own]
+    return together if len(np.unique(together)) == folds else apart
+
+
+def _stratified(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
+    """As ``fold_numbers``, but each row is drawn by itself."""
     from sklearn.model_selection import StratifiedKFold
 
     assert rows.labels is not None
