@@ -222,14 +222,23 @@ class TestPages:
             {**faster, "name": "train-minilm-speed", "machine_folder": "zen4"},
             {**started(load), "machine_folder": "epyc"},
         ]
+        predicted = a_record(
+            load, "gpu-predict", "gpu-predict-mpnet", settings={"backbone": "mpnet"}, machine_folder="zen4"
+        )
+        predicted["summary"] = {
+            name: {"times_faster": a_spread(times)} for name, times in (("pipeline", 44.0), ("pipeline-64", 4.5))
+        }
+        records.append(predicted)
         rows = write.overview(write.by_machine(records)).splitlines()[2:]
         assert rows[0].startswith("| Featherweight compared with other tools | EPYC, 2 cores")
         link = "(../../benchmarks/results/zen4/train-minilm-speed.json)"
         assert rows[2].endswith(f" | – | [12.5×]{link} minilm |")
         assert rows[3].endswith(f" | – | [3.0×]{link} minilm* |")
-        assert rows[4].endswith(" | – | – |")
-        assert rows[6].endswith(f" | – | [1.00 GB]{link} against 1.00 GB, minilm |")
-        assert rows[7].endswith("[0.2 s](../../benchmarks/results/epyc/startup.json) `--help` | – |")
+        batched = link.replace("train-minilm-speed", "gpu-predict-mpnet")
+        assert "(fp32, one text at a time)" in rows[4] and rows[4].endswith(f" | – | [44.0×]{batched} mpnet |")
+        assert "in batches of 64" in rows[5] and rows[5].endswith(f" | – | [4.5×]{batched} mpnet |")
+        assert rows[7].endswith(f" | – | [1.00 GB]{link} against 1.00 GB, minilm |")
+        assert rows[8].endswith("[0.2 s](../../benchmarks/results/epyc/startup.json) `--help` | – |")
 
     @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "results").glob("speed*.md")), ids=lambda page: page.stem)
     def test_the_committed_pages_say_what_the_results_say(
