@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.made_up_runs import NEWS, evaluation, fabricate
 from support.report_pages import PICTURES, Page, page_of
 
 from featherweight.errors import UserError
+from featherweight.report.run import headline
 from featherweight.report.run.contents import read_contents
 from featherweight.report.run.page import write_report
 from featherweight.report.run.plots import draw_plots
@@ -130,6 +132,17 @@ def test_without_a_test_set_the_validation_speaks_and_is_doubted(tmp_path):
         "which also decided which adapter was kept, so they may be too good" in page.text
         and "Saved step" not in page.text
     )
+
+
+@pytest.mark.parametrize(("rows", "right", "words"), [
+    (100_000, 99_999, "99.99% of 100,000 test texts"), (100_000, 100_000, "100.00% of 100,000 test texts"),
+    (1_999, 1_998, "99.9% of 1,999 test texts"), (240, 235, "97.9% of 240 test texts"),
+])  # fmt: skip
+def test_all_texts_are_classified_correctly_only_if_none_is_wrong(run, rows, right, words):
+    contents = read_contents(run)
+    figures = contents.evaluation["test"] | {"rows": rows, "accuracy": right / rows}
+    changed = replace(contents, evaluation=contents.evaluation | {"test": figures})
+    assert headline.result(changed) == f"{words} classified correctly"
 
 
 def test_what_the_validation_rows_did_not_decide_is_not_claimed(tmp_path):

@@ -83,6 +83,15 @@ def test_the_page_has_a_row_a_label_whatever_their_number(tmp_path: Path, names:
     assert "confusion_matrix" not in drawn
 
 
+def test_without_a_history_the_page_still_speaks_of_the_metric_that_it_draws(tmp_path: Path) -> None:
+    folder = fabricate_several(tmp_path / "run", recipe("r1"), 1.5)
+    assert "Micro-F1 with its 95% interval: blue" in render(read_contents(folder))
+    (folder / "history.jsonl").unlink()
+    page = render(read_contents(folder))
+    assert "Micro-F1 with its 95% interval: blue" in page and "Accuracy with its 95% interval" not in page
+    assert "95% intervals, which take the labels of a text as independent" in page
+
+
 def test_rounds_are_tested_on_the_texts_that_are_exactly_right(comparison: Comparison, folders: list[Path]) -> None:
     right = [(labels == predicted).all(axis=1) for labels, predicted in map(tables_of, folders)]
     assert comparison.several

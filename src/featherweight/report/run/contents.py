@@ -70,7 +70,8 @@ class Contents:
     @property
     def score(self) -> Metric:
         """The headline metric of the run: micro-F1 if a text may have several labels, else accuracy."""
-        return score_of(self.validations[0] if self.validations else {})
+        evaluated = self.evaluated[1] if self.evaluated else {}
+        return score_of(self.validations[0] if self.validations else evaluated)
 
     @property
     def shift(self) -> dict[str, dict[str, Any]]:
