@@ -93,22 +93,24 @@ def add_lead(summary: dict[str, Any], runs: Sequence[dict[str, Any]]) -> None:
 
 
 def compare(predicted: dict[str, dict[int, list[int]]], truth: Sequence[int]) -> dict[str, Any]:
-    """Featherweight's accuracy against each other's on the same rows: mean over seeds, paired bootstrap over rows."""
-    right = {
-        name: np.array([np.array(choices) == truth for choices in repeats.values() if choices], dtype=float)
-        for name, repeats in predicted.items()
-    }
-    ours = right.get(US)
-    others = {name: own for name, own in right.items() if name != US and ours is not None}
-    return {
-        name: {
+    """Featherweight's accuracy against each other's on the same rows: mean over seeds, paired bootstrap over rows.
+
+    ``predicted`` are class numbers by competitor and turn, and each turn has a seed of its own. A turn in which one of
+    the two failed is left out, so that both have the same seeds.
+    """
+    found = {}
+    ours = {turn: choices for turn, choices in predicted.get(US, {}).items() if choices}
+    for name, repeats in predicted.items():
+        turns = [turn for turn in sorted(ours) if repeats.get(turn)]
+        if name == US or not turns:
+            continue
+        own, other = (np.array([np.array(one[turn]) == truth for turn in turns], float) for one in (ours, repeats))
+        found[name] = {
             "rows": len(truth),
-            "seeds": len(own),
-            "accuracy": float(ours.mean()),
-            "other_accuracy": float(own.mean()),
-            **paired_bootstrap(ours.mean(0), own.mean(0)),
-            "p_values": [mcnemar_exact(*pair)["p_value"] for pair in zip(ours, own, strict=True)],
+            "seeds": len(turns),
+            "accuracy": float(own.mean()),
+            "other_accuracy": float(other.mean()),
+            **paired_bootstrap(own.mean(0), other.mean(0)),
+            "p_values": [mcnemar_exact(*pair)["p_value"] for pair in zip(own, other, strict=True)],
         }
-        for name, own in others.items()
-        if own.size and own.shape == ours.shape
-    }
+    return found

@@ -50,6 +50,27 @@ def test_gains_under_the_simulated_shift_are_paired_by_part_and_seed(load: Load)
     assert found["recipe"]["accuracy"] == pytest.approx(0.7) and found["recipe"]["accuracy_gain"] == 0
 
 
+def test_accuracies_are_compared_over_the_seeds_that_both_have(load: Load) -> None:
+    truth, right, wrong = [0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1]
+    ours = {0: right, 1: [0, 1, 1, 1], 2: []}
+    found = load("suites.train").compare({"featherweight": ours, "trainer": {0: [], 1: wrong, 2: right}}, truth)
+    assert found["trainer"]["seeds"] == 1 and found["trainer"]["rows"] == 4
+    assert (found["trainer"]["accuracy"], found["trainer"]["other_accuracy"]) == (0.75, 0.0)
+    assert load("suites.train").compare({"featherweight": {0: []}, "trainer": {0: right}}, truth) == {}
+
+
+def test_a_comparison_of_accuracies_tells_what_else_differs(load: Load) -> None:
+    record, write = trained(load), load("pages.write")
+    record["runs"] += [{"contestant": "featherweight", "repeat": 0, "rows_seen": 40_000, "steps": 1250}]
+    record["runs"][0] |= {"rows_seen": 40_000, "steps": 1250, "evaluations": record["runs"][0]["evaluations"]}
+    assert "Not an equal comparison" not in write.rendered("train.md", r=record)
+    record["runs"][0] |= {"steps": 625}
+    said = "Not an equal comparison: Trainer + PEFT took 625 steps, and Featherweight 1,250."
+    assert said in write.rendered("train.md", r=record)
+    record["runs"][0] |= {"rows_seen": 1024, "steps": None}
+    assert "took 1,024 rows, and Featherweight 40,000." in write.rendered("train.md", r=record)
+
+
 def test_a_machine_without_a_gpu_is_told_so_in_one_line(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
