@@ -102,12 +102,17 @@ def trial(rows: Rows, parts: np.ndarray, part: int, changes: list[str]) -> dict[
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """For each setting the means, and its mean difference from the recipe over the same parts and seeds."""
+    """For each setting the means, and its mean difference from the recipe over the same parts and seeds.
+
+    The standard error of the difference is over the parts, or with one part over the seeds: seeds of the same part are
+    judged on the same rows, and are no independent trials.
+    """
     table = pd.DataFrame(runs, columns=["setting", "part", "seed", "accuracy", "log_loss", "seconds"])
     by_setting = table.groupby("setting", sort=False)
     means = by_setting[["accuracy", "log_loss", "seconds"]].mean().assign(runs=by_setting.size())
     for key in ("accuracy", "log_loss"):
         figures = table.pivot(index=["part", "seed"], columns="setting", values=key)
         gains = figures.sub(figures.get("recipe", np.nan), axis=0)
-        means[f"{key}_gain"], means[f"{key}_gain_error"] = gains.mean(), gains.sem()
+        trials = gains.groupby(level="part").mean() if gains.index.unique("part").size > 1 else gains
+        means[f"{key}_gain"], means[f"{key}_gain_error"] = gains.mean(), trials.sem()
     return json.loads(means.to_json(orient="index", double_precision=15))

@@ -48,6 +48,15 @@ def test_gains_under_the_simulated_shift_are_paired_by_part_and_seed(load: Load)
     found = load("accuracy.shift_trials").summary(runs)
     assert found["smoothing"]["accuracy_gain"] == pytest.approx(-0.1) and found["smoothing"]["runs"] == 1
     assert found["recipe"]["accuracy"] == pytest.approx(0.7) and found["recipe"]["accuracy_gain"] == 0
+    gains = {(0, 0): 0.1, (0, 1): 0.3, (1, 0): -0.1, (1, 1): -0.3, (2, 0): 0.0, (2, 1): 0.0}
+    runs = [
+        {**run(name, part, 0.5 + gain * (name == "smoothing")), "seed": seed}
+        for (part, seed), gain in gains.items()
+        for name in ("recipe", "smoothing")
+    ]
+    smoothing = load("accuracy.shift_trials").summary(runs)["smoothing"]
+    # Over three parts, with 0.2, -0.2 and 0 points over their seeds; the six runs are not independent.
+    assert smoothing["accuracy_gain_error"] == pytest.approx(0.2 / 3**0.5) and smoothing["runs"] == 6
 
 
 def test_accuracies_are_compared_over_the_seeds_that_both_have(load: Load) -> None:
