@@ -154,7 +154,8 @@ def chosen(runs: Sequence[Record], seed: int) -> Record | None:
 
 def summary(runs: Sequence[Record], first: int) -> Record:
     """For each change: its rate, chosen with the seed ``first``; over the other seeds the means, the gain with its
-    standard error, and the time as a multiple of the recipe's, seed by seed on the same processor."""
+    standard error and the number of ``pairs`` of runs with the same seed, and the time as a multiple of the recipe's,
+    seed by seed on the same processor."""
     result, measured = {}, []
     for name in dict.fromkeys(run["setting"] for run in runs):
         own = [run for run in runs if run["setting"] == name]
@@ -170,5 +171,6 @@ def summary(runs: Sequence[Record], first: int) -> Record:
     for name, figures in shift_trials.summary(measured).items():
         own = [run for run in measured if run["setting"] == name]
         there = [seconds.get((run["seed"], run["processor"])) for run in own]
+        result[name]["pairs"] = len({run["seed"] for run in own} & {seed for seed, _ in seconds})
         result[name] |= {**figures, "times_as_long": ratio_spread([run["seconds"] for run in own], there)}
     return result

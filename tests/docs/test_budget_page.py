@@ -97,7 +97,13 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     copied(tmp_path, "agnews-minilm")
     figures = {"learning_rate": 7e-4, "edge": None, "parameters": 996_868, "diverged": 0, "runs": 3, "accuracy": 0.9372}
     figures |= {"accuracy_gain": 0.0, "accuracy_gain_error": 0.0, "times_as_long": {"median": 1.0}}
-    gain = {"diverged": 1, "accuracy_gain": 0.0012, "accuracy_gain_error": 0.0007, "times_as_long": {"median": 2.04}}
+    gain = {
+        "diverged": 1,
+        "pairs": 2,
+        "accuracy_gain": 0.0012,
+        "accuracy_gain_error": 0.0007,
+        "times_as_long": {"median": 2.04},
+    }
     titles = {"recipe": "the recipe as it is", "r-drop": "R-Drop", "lora-plus": "LoRA+", "cosine": "cosine schedule"}
     record = {
         "benchmark": "ablation", "name": "ablation-minilm", "data": {
@@ -110,7 +116,8 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     (tmp_path / "ablation-minilm.json").write_text(json.dumps(record), "utf-8")
     page = write.budget_page(tmp_path)
     assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – | 1.00× |" in page
-    assert "| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | +0.12 ± 0.07 | 2.04× |" in page
+    difference = "+0.12 ± 0.07 (2 seeds: 95% is ±12.7 errors)"
+    assert f"| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | {difference} | 2.04× |" in page
     assert (
         "| LoRA+ | – | – | diverged | – | – |" in page
         and "| cosine schedule | – | – | not measured yet | – | – |" in page
