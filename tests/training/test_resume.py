@@ -34,7 +34,9 @@ class CrashAfter:
     def started(self, total_steps: int, first_step: int, notes: list[str]) -> None:
         self.notes += notes
 
-    def noted(self, message: str) -> None: ...
+    def noted(self, message: str) -> None:
+        self.notes.append(message)
+
     def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
     def stepped(self, record: dict[str, Any]) -> None:
         if record["step"] == self.step:
@@ -163,6 +165,17 @@ def test_other_versions_and_threads_are_told_and_written_down(crashed: Path, rec
     assert warning in first.notes
     # Another resume on the same machine does not forget it.
     assert warning in train(recipe, crashed, resume=True).environment["warnings"]
+
+
+def test_a_folder_without_a_training_is_told(crashed: Path, recipe: Recipe) -> None:
+    told = {}
+    for out in (Path("mistyped"), crashed):
+        told[out] = CrashAfter(1 if out != crashed else 3)
+        with pytest.raises(Crash):
+            train(recipe, out, listeners=[told[out]], resume=True)
+    note = "mistyped holds no training to resume: a new one begins"
+    assert note in told[Path("mistyped")].notes
+    assert not any("no training to resume" in line for line in told[crashed].notes)
 
 
 def test_lost_lines_of_the_history_are_told_and_the_others_kept(crashed: Path, recipe: Recipe) -> None:

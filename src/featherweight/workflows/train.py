@@ -83,7 +83,9 @@ def _train_request(request: Request, out: str | Path | None, listeners: Sequence
         request = request.settled(folder)
         assert request.recipe is not None
         if first:
-            _tell(listeners, request.notes)
+            # Also said for a mistyped folder; scripts that always resume begin their first training so.
+            new = [f"{folder} holds no training to resume: a new one begins"] if resume and not _begun(folder) else []
+            _tell(listeners, [*new, *request.notes])
         return _train(request.recipe, folder, listeners if first else (), resume)
 
 
@@ -126,8 +128,13 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
     return Run(folder)
 
 
+def _begun(folder: Path) -> bool:
+    """Whether a training has begun in ``folder``."""
+    return (folder / "recipe.toml").is_file()
+
+
 def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
-    if (folder / "recipe.toml").is_file():
+    if _begun(folder):
         if recipe is not None and recipe.training.soup:
             return f"stopped; to finish it: {to_resume(folder)}"
         return f"stopped; to resume, run the same command with --resume --out {quote(str(folder))}"
