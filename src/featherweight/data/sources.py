@@ -274,7 +274,7 @@ def _known_names(source: str, data: DataRecipe) -> tuple[str, ...]:
 
 
 def ids_of(table: Table, column: str | None) -> Sequence[str] | None:
-    """The ids in ``column``, as texts; None if it is None. Raises UserError if one is not valid Unicode."""
+    """The ids in ``column`` as texts; None without an id column. Raises UserError if one is not valid Unicode."""
     if column is None:
         return None
     ids = stored(map(id_text, table.read(column)))

@@ -228,11 +228,10 @@ def notes_of(ingredients: Sequence[Ingredient], known: Sequence[str]) -> list[st
 
     They hold for the soup, too: for example, a teacher of a run may have been trained on validation rows.
     """
-    noted = {
-        warning: ingredient.run.folder
-        for ingredient in reversed(ingredients)
-        for warning in ingredient.run.environment.get("warnings") or ()
-    }
+    noted: dict[str, Path] = {}
+    for ingredient in ingredients:
+        for warning in ingredient.run.environment.get("warnings") or ():
+            noted.setdefault(warning, ingredient.run.folder)
     return [f"{folder}: {warning}" for warning, folder in noted.items() if warning not in known]
 
 

@@ -47,7 +47,7 @@ def result(run: Contents) -> str:
 
 
 def _below_all(share: float, rows: int) -> str:
-    """``share`` in percent; 100% only if it is all: with many rows, a few errors would be rounded away."""
+    """``share`` as text in percent; "100%" only for a share of 1, although rounding would hide a few errors."""
     return percent(share if share == 1 else min(share, 1 - 10.0 ** -(decimals(rows) + 2)), rows)
 
 
