@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.recording import read_results
+from pages.paired import right_rows
 from pages.write import filled, rendered
 
 from featherweight.budget.plan import resolve_auto
@@ -67,6 +68,8 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
         "validation_curve": [{key: one[key] for key in ("step", "accuracy", "loss")} for one in evaluations],
         "verification": read_json(run.folder / "verification.json"),
     }
+    if run.evaluation.get("test") and run.recipe.task != "multi-label":
+        values["test_right"] = right_rows(run)
     return without_paths(values, [run.recipe], names)
 
 

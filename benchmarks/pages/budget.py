@@ -75,6 +75,11 @@ def points(results: Path) -> list[Point]:
     return sorted([*found, *single.values(), _published()], key=lambda point: (point.parameters, point.accuracy))
 
 
+def runs(results: Path) -> dict[str, Record]:
+    """The result files of single runs that are points of the page, by name."""
+    return {path.stem: record for path, record in read_results(results).items() if _is_run(record)}
+
+
 def finished(results: Path, suite: str) -> list[Record]:
     """The finished results of a suite in ``results``, by name: those of `run.py ablation` begin with ``ablation-``."""
     return list(read_results(results, f"{suite}-*.json").values())

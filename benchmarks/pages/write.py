@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.recording import load_all
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pages import budget, charts
+from pages import budget, charts, paired
 
 from featherweight.errors import UserError
 from featherweight.files import write_whole
@@ -131,6 +131,7 @@ def budget_page(results: Path) -> str:
         published=published,
         counted=weigh(Recipe.load(budget.PUBLISHED_ROUND)).total,
         points=shown,
+        pairs=paired.pairs(budget.runs(results)),
         ablations=budget.finished(results, "ablation"),
         planned=tomllib.loads(budget.CHANGES.read_text("utf-8"))["changes"],
         audits=budget.finished(results, "noise"),

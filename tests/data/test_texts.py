@@ -121,6 +121,11 @@ def test_what_is_blank_or_missing_is_an_empty_text(given: Any) -> None:
     assert texts_of(given, "predict(...)") == ["crow", ""]
 
 
+@pytest.mark.parametrize("text", ["\ue000", "\U000323b0", "\u200b."])  # an icon, a new character, one that is seen
+def test_what_can_be_seen_is_no_empty_text(text: str) -> None:
+    assert texts_of([text], "predict(...)") == [text]
+
+
 def test_a_blank_text_gets_the_label_of_an_empty_one_and_a_warning_counts_them(
     classifier: Classifier, finished_run: Run
 ) -> None:

@@ -65,12 +65,16 @@ def prediction_lines(classifier: Classifier, texts: list[str], before: int) -> d
 
 def _lines(read: Callable[[], bytes]) -> Iterator[list[bytes]]:
     """Yield the complete lines from ``read`` in lists, as soon as they are available."""
-    rest = b""
+    begun: list[bytes] = []  # the pieces of a line that has not ended; joined once, as a line may be very long
     while piece := read():
-        *lines, rest = (rest + piece).split(b"\n")
+        end, *more = piece.split(b"\n")
+        begun.append(end)
+        if not more:
+            continue
+        lines, begun = [b"".join(begun), *more[:-1]], more[-1:]
         for start in range(0, len(lines), _MOST_LINES):
             yield lines[start : start + _MOST_LINES]
-    if rest:
+    if rest := b"".join(begun):
         yield [rest]
 
 

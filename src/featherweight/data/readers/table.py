@@ -189,7 +189,11 @@ def is_blank(text: str) -> bool:
     """Whether ``text`` has no visible characters, but only spaces, control characters and invisible marks."""
     if not text or text.isspace():
         return True
-    return not text.isprintable() and all(unicodedata.category(character)[0] in "CZ" for character in text)
+    return not text.isprintable() and all(unicodedata.category(character) in _INVISIBLE for character in text)
+
+
+# Not "Co" and "Cn": icons for private use, and characters newer than Python's Unicode tables, can be seen.
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
 
 
 def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
