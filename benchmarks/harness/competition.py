@@ -150,6 +150,8 @@ def _environment(folder: Path, competitor: Competitor, job: dict[str, Any]) -> d
     environment["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
     if job.get("device") == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
+    elif competitor.processes == 1:  # Trainer would take all GPUs, each with a batch of its own
+        environment.setdefault("CUDA_VISIBLE_DEVICES", "0")
     if competitor.processes > 1:
         cores = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
         environment["OMP_NUM_THREADS"] = str(max(1, cores // competitor.processes))

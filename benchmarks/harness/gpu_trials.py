@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,6 +145,7 @@ def losses_of(job: loop.Job) -> torch.Tensor:
 def reset_memory() -> None:
     """Measure the memory of a GPU anew, where there is one."""
     if torch.cuda.is_available():
+        gc.collect()  # a job holds itself in a circle
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

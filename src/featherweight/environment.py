@@ -84,10 +84,27 @@ def quick_imports() -> Iterator[None]:
 
 
 def forget_peak_memory() -> None:
-    """Reset the peak memory, so that the next training in this process measures its own peak. Works only on Linux."""
+    """Reset the peak memory, so that the next training in this process measures its own peak.
+
+    The memory of the process is only reset on Linux, that of a GPU everywhere.
+    """
     gc.collect()
+    if gpu := _gpu_in_use():
+        gpu.reset_peak_memory_stats()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def release_gpu_memory() -> None:
+    """Give the unused memory that PyTorch holds on the GPU back, so that other processes can use it."""
+    if gpu := _gpu_in_use():
+        gpu.empty_cache()
+
+
+def _gpu_in_use() -> Any:
+    """torch.cuda if this process uses a GPU, else None; PyTorch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch and torch.cuda.is_initialized() else None
 
 
 def describe_machine() -> dict[str, Any]:

@@ -47,6 +47,13 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that the memory is full: Python's error, or PyTorch's for a GPU or the processor."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")  # the last two are CUDA's and cuBLAS's
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(word in str(error) for word in words)
+
+
 def damaged(file: object, what: str, remedy: str = "restore the file from a copy, or train again") -> UserError:
     """The error "FILE: damaged: WHAT; REMEDY" for a file of a run or export that was changed or is incomplete."""
     return UserError(f"{file}: damaged: {what}; {remedy}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from support.commands import Cli, said
 
 from featherweight import __version__
@@ -104,3 +105,15 @@ def test_a_fault_of_the_program_is_a_failure_in_two_lines(cli: Cli, monkeypatch:
     assert answer.code == 1
     assert answer.err.splitlines()[0] == "featherweight: KeyError: 'surprise'"
     assert "--debug" in answer.err.splitlines()[1]
+
+
+def test_a_full_memory_is_no_fault_of_the_program(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines")
+
+    monkeypatch.setattr("featherweight.workflows.weigh.resolve", full)
+    answer = cli("weigh", "r1")
+    assert answer.code == 1 and "bug" not in answer.err
+    first, second = answer.err.splitlines()
+    assert first == "featherweight: not enough memory (CUDA out of memory. Tried to allocate 2 GiB.)"
+    assert second == "A training needs less with --set training.batch_size=8 --set training.accumulate=4"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.networks import LEAN, PLAIN, batch, network_for
 
 from featherweight import environment
+from featherweight.adapter.merge import merge_adapter
 from featherweight.errors import UserError
 from featherweight.model import engine
-from featherweight.model.engine import Engine, choose_engine, move_to_engine
+from featherweight.model.engine import Engine, autocast, choose_engine, move_to_engine, store_biases
 from featherweight.training.loop import Job, fit
 from featherweight.workflows.prepare import prepare
 
@@ -180,3 +183,36 @@ before = resident()
 work(range(40, 240))
 print(resident() - before)
 """
+
+
+@pytest.mark.parametrize("family", LEAN)
+@pytest.mark.parametrize("portable", [False, True])
+def test_the_head_of_a_merged_model_stays_in_fp32(tiny_recipe: Any, family: str, portable: bool) -> None:
+    """It is frozen, like everything else in the model, and is still computed in fp32."""
+    network = network_for(tiny_recipe(family, adapter={"head": "native"}), PLAIN).eval()
+    merge_adapter(network)
+    ids, mask, _ = batch(padded=True)
+    with torch.inference_mode():
+        expected = network(ids, mask)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    chosen = replace(PLAIN, precision="bf16", lean=True, portable=portable)
+    move_to_engine(network, chosen)
+    store_biases(network, torch.bfloat16)  # what a GPU gets as well
+    with torch.inference_mode(), autocast(chosen):
+        torch.testing.assert_close(network(ids, mask), expected, rtol=0.05, atol=0.01)
+    assert {tensor.dtype for part in network.head_parts() for tensor in part.parameters()} == {torch.float32}
+    assert torch.bfloat16 in {tensor.dtype for tensor in network.parameters()}
+
+
+def test_memory_of_a_gpu_is_given_back_and_its_peak_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: done.append(name))
+    environment.release_gpu_memory()
+    environment.forget_peak_memory()
+    assert not done  # no GPU is in use
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    environment.release_gpu_memory()
+    environment.forget_peak_memory()
+    assert done == ["empty_cache", "reset_peak_memory_stats"]

@@ -146,12 +146,13 @@ def test_a_full_memory_ends_the_trial_and_not_the_search(
         def send(self, message: Any) -> None:
             sent.append(message)
 
-    for error in (RuntimeError(full), MemoryError(), RuntimeError("another fault")):
+    cuda = RuntimeError("CUDA error: out of memory")
+    for error in (RuntimeError(full), MemoryError(), cuda, RuntimeError("another fault")):
         monkeypatch.setattr(
             training_process, "train_for_validation", lambda *_, e=error, **__: (_ for _ in ()).throw(e)
         )
         training_process._train(tiny_recipe().to_toml(), tmp_path / "trial", Pipe(), False)  # type: ignore[arg-type]
-    assert [kind for kind, _ in sent] == ["no memory", "no memory", "failed"]
+    assert [kind for kind, _ in sent] == ["no memory", "no memory", "no memory", "failed"]
 
     class Answers:
         def recv(self) -> Any:

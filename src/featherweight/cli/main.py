@@ -37,7 +37,7 @@ from featherweight.cli import (
     verify,
     weigh,
 )
-from featherweight.errors import FeatherweightError, UserError
+from featherweight.errors import FeatherweightError, UserError, lacks_memory
 from featherweight.hints import on_the_command_line
 
 # The base class of all errors in arguments; typer does not export it by name.
@@ -130,6 +130,9 @@ def main() -> None:
         if refusal := disk_refusal(error, Path("the output")) or _path_refusal(error):
             _fail(str(refusal), 2)
         what = str(error).strip().partition("\n")[0]
+        if lacks_memory(error):
+            smaller = "--set training.batch_size=8 --set training.accumulate=4"
+            _fail(f"not enough memory ({what or type(error).__name__})\nA training needs less with {smaller}", 1)
         hint = "This is a bug in Featherweight; `featherweight --debug COMMAND ...` shows the traceback"
         _fail(f"{type(error).__name__}: {what}\n{hint}", 1)
     else:

@@ -42,15 +42,18 @@ def load_merged(
 def _read(folder: Path, attention: str | None) -> Any:
     from transformers import AutoModelForSequenceClassification
 
+    from featherweight.backbone.loading import quiet
+
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation=attention,
-            dtype=torch.float32,
-        )
+        with quiet():
+            return AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation=attention,
+                dtype=torch.float32,
+            )
     except Exception as error:  # wrong values in the config can make the library raise any exception
         raise UserError(
             f"{folder}: cannot be loaded: {first_line(error)}\nIts files may be damaged: export the run again"

@@ -187,15 +187,18 @@ def processor_flags() -> set[str]:
 def move_to_engine(network: Network, engine: Engine) -> None:
     """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, choose a forward pass.
 
-    Trained tensors stay in fp32. Post-norm encoders get the lean pass, the faster forward pass of ``model/lean``: on a
-    CPU if ``engine.lean`` is true, on a GPU if ``engine.portable`` is true as well. Otherwise, and for all other
-    networks, transformers' own forward pass is used.
+    Trained tensors and the head stay in fp32. Post-norm encoders get the lean pass, the faster forward pass of
+    ``model/lean``: on a CPU if ``engine.lean`` is true, on a GPU if ``engine.portable`` is true as well. Otherwise, and
+    for all other networks, transformers' own forward pass is used.
     """
     network.to(engine.device)
+    head = {id(tensor) for module in network.head_parts() for tensor in module.parameters()}
     for parameter in network.parameters():
         if not parameter.requires_grad:
+            # The head is computed in fp32. In a merged model it is frozen, like everything else.
+            converted = parameter.ndim > 1 and id(parameter) not in head
             # Small tensors are copied as well: a single view would keep the whole weight file mapped into memory.
-            parameter.data = parameter.data.to(engine.dtype if parameter.ndim > 1 else parameter.dtype, copy=True)
+            parameter.data = parameter.data.to(engine.dtype if converted else parameter.dtype, copy=True)
     if engine.device != "cpu":
         store_biases(network, engine.dtype)
         store_position_bias(network)
@@ -211,8 +214,11 @@ def store_biases(network: Network, dtype: torch.dtype) -> None:
 
     Otherwise autocast would convert them in each forward pass.
     """
+    head = {module for part in network.head_parts() for module in part.modules()}
     for module in network.encoder.modules():
-        if isinstance(module, nn.Linear) and module.bias is not None and not module.bias.requires_grad:
+        if module in head or not isinstance(module, nn.Linear) or module.bias is None:
+            continue
+        if not module.bias.requires_grad:
             module.bias.data = module.bias.data.to(dtype)
 
 

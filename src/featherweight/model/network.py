@@ -128,6 +128,12 @@ class Network(nn.Module):
         inner = self.base_model()
         return getattr(inner, self.architecture.prefix) if self.head is None else inner
 
+    def head_parts(self) -> list[nn.Module]:
+        """The modules of the head: the linear head, or those of the classification model, such as BERT's pooler."""
+        if self.head is not None:
+            return [self.head]
+        return [self.base_model().get_submodule(name) for name in self.architecture.head_modules]
+
     def trainable(self) -> dict[str, nn.Parameter]:
         """All trained parameters by name; a shared tensor is listed once."""
         return {name: tensor for name, tensor in self.named_parameters() if tensor.requires_grad}

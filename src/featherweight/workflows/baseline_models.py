@@ -102,11 +102,11 @@ def frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     backbone = resolve_backbone(recipe.backbone)
     hidden = architecture_of(backbone.config, recipe.backbone.roles).hidden
     frozen = recipe.with_values(adapter={"head": "linear"})
-    network = build_network(frozen, backbone, [str(place) for place in range(hidden)])
+    engine = choose_engine(recipe.training.precision)
+    network = build_network(frozen, backbone, [str(place) for place in range(hidden)], attention=engine.attention)
     assert network.head is not None
     torch.nn.init.eye_(network.head.out.weight)
     torch.nn.init.zeros_(network.head.out.bias)
-    engine = choose_engine(recipe.training.precision)
     move_to_engine(network, engine)
     assert backbone.folder is not None
     model = TextModel(network, load_tokenizer(backbone.folder), engine, LongTexts.for_evaluation(recipe))
@@ -184,7 +184,7 @@ def fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence
     assert backbone.folder is not None
     tokenizer = load_tokenizer(backbone.folder)
     accelerator, engine = build_accelerator(recipe, replace(choose_engine(recipe.training.precision), lean=False))
-    network = build_network(recipe, backbone, splits.train.label_names)
+    network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
     unfreeze(network)
     move_to_engine(network, engine)
     model = TextModel(network, tokenizer, engine, LongTexts.for_evaluation(recipe))

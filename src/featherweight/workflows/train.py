@@ -18,7 +18,7 @@ from featherweight.cache import cache_folder
 from featherweight.data.fingerprints import require_same_recipe, what_has_changed
 from featherweight.data.kept_tables import tables_kept
 from featherweight.data.sources import Rows
-from featherweight.environment import is_first_process
+from featherweight.environment import is_first_process, release_gpu_memory
 from featherweight.files import write_json, write_whole
 from featherweight.formatting import counted
 from featherweight.hints import Caller, called_from, to_resume
@@ -217,6 +217,7 @@ def _save_and_check(
     write_probes(folder / "adapter", model, pairs=prepared.recipe.data.join == "pair")
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
+    release_gpu_memory()  # the new process loads the model on the same GPU
     with reload_check(folder, sample, live, model.engine.precision) as check:
         phases.begin(EVALUATION)  # while the new process starts, which takes seconds
         others = _other_logits(prepared, listeners)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featherweight.errors import FeatherweightError, UserError
+from featherweight.errors import FeatherweightError, UserError, lacks_memory
 from featherweight.files import read_object, write_json, write_whole
 from featherweight.recipe import Recipe
 from featherweight.run.best import figure, rank
@@ -151,16 +151,10 @@ def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> N
     except UserError as error:
         connection.send(("refused", str(error)))
     except Exception as error:
-        if _lacks_memory(error):
+        if lacks_memory(error):
             connection.send(("no memory", f"{folder}: not enough memory; a smaller training.batch_size needs less"))
             return
         connection.send(("failed", f"{type(error).__name__}: {error}"))
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether ``error`` says that the memory is full: Python's error, or PyTorch's for a GPU or the processor."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def train_for_validation(
