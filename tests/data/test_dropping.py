@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,16 @@ def test_formulas_and_line_breaks_are_found_as_a_spreadsheet_file_has_them(rows:
     listed = [("'=1+1, a formula", "a"), ("two\nlines", "b")]
     wanted = recipe(rows, validation=str(rows), drop=drop(tmp_path, *listed))
     assert len(load_splits(wanted).train) == 20
+
+
+def test_rows_that_are_left_keep_their_positions_in_the_data(tmp_path: Path) -> None:
+    whole = Rows(["one", "two", "three", "four"], np.array([0, 1, 0, 1]), ("a", "b"), "rows.csv")
+    listed = drop(tmp_path, ("two", "b"))
+    left, _ = without_dropped(whole, listed)
+    assert left.places is not None and left.places.tolist() == [0, 2, 3]
+    # Rows without a text have been left out before.
+    left, _ = without_dropped(replace(whole, places=np.array([1, 4, 5, 9])), listed)
+    assert left.places is not None and left.places.tolist() == [1, 5, 9]
 
 
 def test_one_listed_row_is_told_in_the_singular(rows: Path, tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_a_csv_is_written_as_by_pandas_and_without_it(
     assert (tmp_path / "out.csv").read_bytes() == expected.encode()
 
 
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_label_with_a_lone_carriage_return_is_one_cell(safe: bool, tmp_path: Path) -> None:
+    with whole_file(tmp_path / "out.csv", ["a"], safe=safe) as write:
+        write({"id": [7, 8], "label": ["a\rb", "c"]})
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["id", "label"], ["7", "a\rb"], ["8", "c"]]
+
+
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": pd.read_csv,
     ".jsonl": lambda path: pd.read_json(path, lines=True),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.pairs import COLUMNS, write_nli
 from torch import Tensor, nn
 
 from featherweight.backbone.resolve import resolve_backbone
@@ -20,6 +21,7 @@ from featherweight.recipe import Recipe, TrainingRecipe
 from featherweight.training.masked_language import loop
 from featherweight.training.masked_language.masking import MaskedBatch, Masking
 from featherweight.training.masked_language.model import load_masked_model
+from featherweight.training.masked_language.storage import require_same_states, save_encoder
 from featherweight.training.optimizer import rate_factor
 
 
@@ -100,6 +102,33 @@ def test_the_same_held_out_tokens_are_masked_every_time(job: loop.MaskedJob) -> 
         torch.manual_seed(seed)
         found.append(loop.held_out_loss(job))
     assert found[0] == found[1] and found[0][0] > 0
+
+
+@pytest.mark.parametrize("family", ["bert", "electra", "distilbert"])
+def test_the_second_text_of_a_pair_has_the_token_type_that_the_classifier_gives_it(
+    family: str, tiny_recipe: Any, tiny_backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    given: list[Tensor | None] = []
+    data = {"train": str(write_nli(tmp_path / "nli.csv", 24)), "text": list(COLUMNS), "join": "pair", "test": ""}
+    recipe: Recipe = tiny_recipe(family, data=data)
+    of_family = load_tokenizer(tiny_backbones[family])
+    pairs, rows = encode(load_splits(recipe).train, of_family, LongTexts(32)), np.arange(6)
+    backbone = resolve_backbone(recipe.backbone)
+    model = load_masked_model(backbone, seed=0, attention="eager")
+
+    def keep(_module: nn.Module, _inputs: Any, options: dict[str, Any]) -> None:
+        given.append(options.get("token_type_ids"))
+
+    model.encoder.register_forward_pre_hook(keep, with_kwargs=True)
+    model.logits(Masking(of_family, "cpu").batch(pairs, rows))
+    save_encoder(model, backbone, tmp_path / "saved")
+    require_same_states(model, tmp_path / "saved", pairs, most=6)
+    expected = collate(pairs, rows, of_family.pad_token_id).token_types
+    if family == "distilbert":
+        assert given == [None, None]  # it has no token types
+    else:
+        assert expected is not None and int(expected.max()) == 1
+        assert len(given) == 2 and all(types is not None and torch.equal(types, expected) for types in given)
 
 
 @pytest.mark.parametrize("first", [0, 4])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,27 @@ def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_pa
     run = run_baseline("linear-probe", recipe, tmp_path / "probe")
     assert run.weight["total"] == 32 * 3 + 3
     assert not (run.folder / "adapter").exists()
+
+
+def test_a_baseline_on_an_adapted_backbone_says_so_and_a_bag_of_words_does_not(
+    tiny_recipe: Any, tmp_path: Path
+) -> None:
+    recipe, lines = tiny_recipe("bert"), list[str]()
+    said: Any = SimpleNamespace(noted=lines.append)
+    backbone = shutil.copytree(recipe.backbone.name, tmp_path / "adapted")
+    texts = {"rows": 40, "held_out": 2, "fingerprint": "0" * 64}
+    marker = {"source": {"name": "bert"}, "texts": texts, "epochs": 3.0, "steps": 9, "seed": 0, "loss_before": 2.0}
+    (backbone / "adapted.json").write_text(json.dumps(marker | {"loss_after": 1.0}), "utf-8")
+    recipe = recipe.with_values(backbone={"name": str(backbone)})
+    environment = run_baseline("linear-probe", recipe, tmp_path / "probe", [said]).environment
+    words = "the backbone was adapted: all parameters of bert were trained further"
+    assert environment["backbone"]["adapted"]["texts"]["rows"] == 40 and environment["backbone"]["sha256"]
+    for notes in (lines, environment["warnings"], environment["notes"]):
+        assert any(words in note for note in notes) and any("adapted to other texts" in note for note in notes)
+    environment = run_baseline("tfidf-svm", recipe, tmp_path / "svm").environment
+    assert "backbone" not in environment and "adapted" not in str(environment["notes"])
+    plain = run_baseline("linear-probe", tiny_recipe("bert"), tmp_path / "plain").environment
+    assert plain["backbone"]["sha256"] and "adapted" not in plain["backbone"] and len(plain["notes"]) == 1
 
 
 @pytest.mark.slow

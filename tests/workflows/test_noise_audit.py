@@ -92,6 +92,40 @@ def test_changed_labels_are_suspects_and_the_file_drops_them(
     assert len(load_splits(dropped.with_values(data={"test": ""})).train) == 57
 
 
+@pytest.mark.parametrize("empty", ["error", "drop"])
+def test_row_numbers_are_those_of_the_file_when_rows_are_left_out(
+    empty: str, recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    lines = data["train"].read_text("utf-8").splitlines(keepends=True)
+    dropped = [json.loads(lines[place]) for place in (0, 3, 30)]
+    with (tmp_path / "dropped.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *((row["text"], row["label"]) for row in dropped)])
+    before = 2 if empty == "drop" else 0
+    data["train"].write_text("".join(['{"text": "", "label": "bird"}\n'] * before + lines), "utf-8")
+    wanted = recipe.with_values(data={"drop": str(tmp_path / "dropped.csv"), "empty": empty, "test": ""})
+    audit_labels(wanted, tmp_path / "out", folds=3)
+    suspects = list(csv.DictReader((tmp_path / "out" / "suspects.csv").open(encoding="utf-8", newline="")))
+    assert {int(row["row"]) - 1 - before for row in suspects} == {*WRONG, 60}
+    written = data["train"].read_text("utf-8").splitlines()
+    assert all(json.loads(written[int(row["row"]) - 1])["text"] == row["text"] for row in suspects)
+    assert f"{42 + before}" in (tmp_path / "out" / "noise.html").read_text("utf-8")
+
+
+def test_a_suspect_with_a_lone_carriage_return_is_dropped(
+    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    odd = "apple\rpear plum"
+    with data["train"].open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"text": odd, "label": "metal"}) + "\n")
+    audit_labels(recipe, tmp_path / "out", folds=3)
+    suspects = tmp_path / "out" / "suspects.csv"
+    listed = list(csv.DictReader(suspects.open(encoding="utf-8", newline="")))
+    assert {int(row["row"]) - 1 for row in listed} == {*WRONG, 60, 61}
+    assert all(0 <= float(row["probability_of_label"]) <= 1 for row in listed)
+    dropped = recipe.with_values(data={"drop": str(suspects), "validation": str(data["train"]), "test": ""})
+    assert odd not in load_splits(dropped).train.texts
+
+
 def test_each_row_is_held_out_once_and_no_test_label_is_read(
     recipe: Recipe, tmp_path: Path, folds: list[Recipe]
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ def key_of(text: Text, label: str) -> tuple[str, str]:
 def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     """``rows`` without the rows that the CSV file ``drop`` lists, and a note that says how many were left out.
 
-    A row is dropped if its text and its label are in the file. Raises UserError if the file cannot be read, lacks the
+    A row is dropped if its text and its label are in the file. The rows that are left keep their positions in the data,
+    ``places``; positions in ``rows`` if these have none. Raises UserError if the file cannot be read, lacks the
     columns ``text`` and ``label``, or lists none of the rows.
     """
     if drop is None:
@@ -51,7 +53,8 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
             f"data.drop: none of the {len(listed):,} rows in {drop} is a training row\n"
             "The file was made for other data, or the data was changed; write it again with `featherweight noise`"
         )
-    left = rows.take(np.array(kept, np.int64))
+    places = np.array(kept, np.int64)
+    left = replace(rows.take(places), places=places if rows.places is None else rows.places[places])
     if missing := next((name for name, count in zip(names, left.counts, strict=True) if not count), None):
         raise UserError(f"data.drop: {drop} leaves no training row with the label {missing!r}; remove lines from it")
     are = "is" if len(rows) - len(kept) == 1 else "are"

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from featherweight.data.readers.parquet import require_pyarrow
 from featherweight.errors import UserError
@@ -83,11 +84,24 @@ def _cell(value: Any, names: Sequence[str]) -> Any:
     return cell_of(value, names) if isinstance(value, list) else value
 
 
+@dataclass(frozen=True)
+class _LineEnds:
+    """A text file to which a CSV writer writes lines that end with ``\\r\\n``; they get the line end of the system.
+
+    Before version 3.13, Python quotes a cell with a carriage return only if the line end has one.
+    """
+
+    file: IO[str]
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n") + os.linesep)
+
+
 @contextmanager
 def _csv_writer(path: Path, quoted: bool) -> Iterator[Write]:
     # Not by pandas, which an installation for an ONNX export lacks.
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=QUOTED if quoted else csv.QUOTE_MINIMAL, lineterminator=os.linesep)
+        writer = csv.writer(_LineEnds(file), quoting=QUOTED if quoted else csv.QUOTE_MINIMAL, lineterminator="\r\n")
 
         def write(columns: dict[str, list]) -> None:
             if not file.tell():

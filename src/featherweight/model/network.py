@@ -109,14 +109,12 @@ class Network(nn.Module):
         ELECTRA and some DeBERTa models take them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT have no
         types.
         """
+        if self.lean is None:
+            return types_read(self.base_model(), token_types)
         encoder = self.plain_encoder()
         if token_types is None or getattr(encoder.config, "type_vocab_size", 2) == 1:
             return {}
-        if self.lean is not None:
-            takes = hasattr(encoder.embeddings, "token_type_embeddings")
-        else:
-            takes = "token_type_ids" in inspect.signature(self.base_model().forward).parameters
-        return {"token_type_ids": token_types} if takes else {}
+        return {"token_type_ids": token_types} if hasattr(encoder.embeddings, "token_type_embeddings") else {}
 
     def base_model(self) -> Any:
         """transformers' model without PEFT's wrapper: the encoder, or the classification model that contains it."""
@@ -164,6 +162,14 @@ class Network(nn.Module):
             else:
                 states = torch.relu(states) if step == "relu" else model.get_submodule(step)(states)
         return states
+
+
+def types_read(model: Any, token_types: Tensor | None) -> dict[str, Tensor]:
+    """The keyword arguments that pass ``token_types`` [batch, t] to a model of transformers; {} if it reads none."""
+    if token_types is None or getattr(model.config, "type_vocab_size", 2) == 1:
+        return {}
+    takes = "token_type_ids" in inspect.signature(model.forward).parameters
+    return {"token_type_ids": token_types} if takes else {}
 
 
 def frozen_layers(encoder: Any, architecture: Architecture) -> int:

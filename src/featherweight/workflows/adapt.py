@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featherweight.backbone.adapted import FILE, entry, read_adapted
+from featherweight.backbone.adapted import FILE, read_adapted
 from featherweight.backbone.resolve import Backbone, resolve_backbone
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
-from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import stripped
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import quick_imports, versions
 from featherweight.errors import UserError
-from featherweight.files import file_in_the_way, read_object, sha256_of, sync_folder, write_json
+from featherweight.files import file_in_the_way, sha256_of, sync_folder, write_json
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.run.lock import locked, require_writable
 from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
+from featherweight.workflows.adaptation_plan import begin, marked, plan_of, require_finished_with
 from featherweight.workflows.prepare import require_length
 from featherweight.workflows.resolve import backbone_architecture
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.05
 """Share of the training texts on which only the loss is measured."""
-_SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -71,32 +70,32 @@ def adapt_backbone(
     """Train the backbone of ``recipe`` further on its training texts, and write it to the new folder ``out``.
 
     This is task-adaptive pretraining (Gururangan et al. 2020). Labels, validation rows and test rows are not used. The
-    unfinished work is in the folder ``<out>.part``. Raises UserError for wrong input, before anything is written;
+    unfinished work is in the folder ``<out>.part``. With ``resume``, a finished ``out`` is returned as it is. Raises
+    UserError for wrong input, before anything is written, also if ``resume`` finds work with other settings or data;
     Interrupted if a signal arrives.
     """
     settings = settings or AdaptationSettings()
     if settings.max_length is not None:
         recipe = recipe.with_values(data={"max_length": settings.max_length})
-    if resume and (out / FILE).is_file():
-        return out
-    if out.exists():  # so do "." and "/", which have no name for a folder beside them
-        raise UserError(f"-o {out}: exists already; choose a new folder")
-    schedule, work = settings.schedule(recipe), out.with_name(f"{out.name}.part")
-    _require_free(out, work, resume=resume)
+    schedule = settings.schedule(recipe)
+    work = None if resume and (out / FILE).is_file() else _free_work_folder(out, resume=resume)
     backbone_architecture(recipe.backbone)  # refuses a decoder
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone.config, option="" if settings.max_length is None else "--max-length")
     notify(listeners, f"loading {recipe.backbone.name} and {recipe.data.train}")
     splits = load_splits(recipe)
     train, held_out, left_out = _texts(splits, recipe.seed)
+    plan = plan_of(recipe, schedule, backbone, splits.train, train)
+    if work is None:
+        require_finished_with(plan, out)
+        return out
     job = _job(recipe, schedule, backbone, train, held_out, work, listeners)
     _require_steps(job)
-    plan = _plan(recipe, schedule, backbone, splits)
     with end_on_signals(lambda: "stopped; to resume, run the same command with --resume"), locked(work):
         try:
-            _begin(work, plan, resume=resume)
+            begin(work, plan, resume=resume)
             state = _fit(job, _notes(job, backbone, left_out), resume=resume)
-            _finish(job, state, backbone, plan | {"rows": len(train), "held_out": len(held_out)}, out)
+            _finish(job, state, backbone, marked(plan, len(train), len(held_out)), out)
         finally:
             if (out / FILE).is_file() or not any(work.glob("checkpoint/step-*")):
                 shutil.rmtree(work)
@@ -104,7 +103,11 @@ def adapt_backbone(
     return out
 
 
-def _require_free(out: Path, work: Path, *, resume: bool) -> None:
+def _free_work_folder(out: Path, *, resume: bool) -> Path:
+    """The folder for the unfinished work, beside ``out``. Raises UserError if one of the two cannot be written."""
+    if out.exists():  # so do "." and "/", which have no name for a folder beside them
+        raise UserError(f"-o {out}: exists already; choose a new folder")
+    work = out.with_name(f"{out.name}.part")
     if file := file_in_the_way(out):
         raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):
@@ -112,6 +115,7 @@ def _require_free(out: Path, work: Path, *, resume: bool) -> None:
             f"-o {out}: {work} has an unfinished adaptation; resume it with --resume, or remove that folder"
         )
     require_writable(work)
+    return work
 
 
 def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
@@ -181,35 +185,6 @@ def _encoded(rows: Rows, tokenizer: Any, recipe: Recipe) -> Encoded:
     return encode(rows, tokenizer, LongTexts(recipe.data.max_length, "windows", 0.0), cache_folder()).by_window
 
 
-def _plan(recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits) -> dict[str, Any]:
-    """All settings and inputs that determine the result, as JSON; they must not change when a run is resumed."""
-    return {
-        "backbone": {"name": backbone.name, "sha256": backbone.sha256, **entry(read_adapted(backbone.folder))},
-        "fingerprint": rows_fingerprint(splits.train)["texts"],
-        "max_length": recipe.data.max_length,
-        "seed": recipe.seed,
-        "epochs": schedule.training.epochs,
-        "learning_rate": schedule.training.learning_rate,
-        "batch_size": schedule.training.batch_size,
-    }
-
-
-def _begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
-    """Write ``plan`` into ``work``; with ``resume`` raise UserError if ``work`` was begun with another plan."""
-    from featherweight.training.checkpoint import require_undamaged
-
-    if resume and (work / _SETTINGS).is_file():
-        begun = read_object(work / _SETTINGS)
-        if key := next((key for key, value in plan.items() if begun.get(key) != value), None):
-            what = "other training texts" if key == "fingerprint" else f"another {key}"
-            raise UserError(
-                f"{work}: cannot be resumed: this adaptation was started with {what}\n"
-                "Use the same options and data, or choose another folder with -o"
-            )
-        require_undamaged(work / "checkpoint")
-    write_json(work / _SETTINGS, plan)
-
-
 def _notes(job: MaskedJob, backbone: Backbone, left_out: int) -> list[str]:
     from featherweight.training.masked_language.loop import HEAD_RATE, head_steps
 
@@ -239,8 +214,11 @@ def _fit(job: MaskedJob, notes: Sequence[str], *, resume: bool) -> MaskedState:
         return fit_masked(job, resume=resume and has_checkpoint(job.folder / "checkpoint"), notes=notes)
 
 
-def _finish(job: MaskedJob, state: MaskedState, backbone: Backbone, plan: dict[str, Any], out: Path) -> None:
-    """Write the backbone to a temporary folder, check the saved backbone, and rename the folder to ``out``."""
+def _finish(job: MaskedJob, state: MaskedState, backbone: Backbone, made: dict[str, Any], out: Path) -> None:
+    """Write the backbone to a temporary folder, check the saved backbone, and rename the folder to ``out``.
+
+    ``made`` are the entries of adapted.json on settings and texts.
+    """
     from featherweight.training.masked_language.storage import require_same_states, save_encoder
 
     notify(job.listeners, "saving the backbone, and comparing it with the trained one")
@@ -250,9 +228,7 @@ def _finish(job: MaskedJob, state: MaskedState, backbone: Backbone, plan: dict[s
     require_same_states(job.model, part, job.held_out)
     marker = {
         "format": 1,
-        "source": plan["backbone"],
-        "texts": {key: plan[key] for key in ("rows", "held_out", "fingerprint")},
-        **{key: plan[key] for key in ("epochs", "learning_rate", "batch_size", "max_length", "seed")},
+        **made,
         "steps": state.step,
         "new_head": job.model.new_head,
         "loss_before": state.loss_before,

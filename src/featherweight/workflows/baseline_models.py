@@ -32,6 +32,8 @@ TITLES = {
     "full-fine-tuning": "full fine-tuning",
 }
 """The kinds of baselines, with their titles in tables."""
+ON_THE_BACKBONE = ("linear-probe", "full-fine-tuning")
+"""The baselines that use the backbone of the recipe."""
 STRENGTHS = {
     "tfidf-svm": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
     "tfidf-logistic": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),

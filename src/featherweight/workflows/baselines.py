@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.data.fingerprints import changed_part, evaluation_fingerprints, rows_fingerprint
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
@@ -21,10 +22,10 @@ from featherweight.recipe import Recipe
 from featherweight.run.folder import FORMAT, Run
 from featherweight.run.lock import locked
 from featherweight.task.interface import task_of
-from featherweight.workflows.baseline_models import TITLES, Fitted, bag_of_words, fine_tuned, probe
-
-if TYPE_CHECKING:
-    from featherweight.training.listeners import Listener
+from featherweight.training.listeners import Listener, notify
+from featherweight.workflows.baseline_models import ON_THE_BACKBONE, TITLES, Fitted, bag_of_words, fine_tuned, probe
+from featherweight.workflows.environment import describe_backbone
+from featherweight.workflows.prepare import adaptation_notes
 
 RATE_SHARE = 0.1
 """Learning rate of full fine-tuning as a fraction of that of the rounds: LoRA needs about ten times as much."""
@@ -44,6 +45,11 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
     bound_memory()
     forget_peak_memory()
     started, splits, clock = datetime.now(UTC), load_splits(recipe), time.perf_counter()
+    backbone = resolve_backbone(recipe.backbone) if kind in ON_THE_BACKBONE else None
+    adapted = adaptation_notes(backbone, splits) if backbone else []
+    splits.warnings.extend(adapted)
+    for note in adapted:
+        notify(listeners, note)
     with locked(folder):
         write_whole(folder / "recipe.toml", recipe.to_toml())
         if kind == "full-fine-tuning":
@@ -55,7 +61,9 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
         seconds = fitted.seconds or time.perf_counter() - clock
         _evaluate(folder, recipe, splits, fitted)
         # Written last, for `is_complete`.
-        write_json(folder / "environment.json", _environment(kind, recipe, splits, fitted, started, seconds))
+        notes = [fitted.note, *(f"{TITLES[kind]}: {note}." for note in adapted)]
+        described = {"notes": notes, **({"backbone": describe_backbone(backbone)} if backbone else {})}
+        write_json(folder / "environment.json", _environment(kind, recipe, splits, started, seconds) | described)
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return Run(folder)
 
@@ -123,14 +131,11 @@ def _evaluate(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> N
     write_json(folder / "weigh.json", {"total": fitted.parameters})
 
 
-def _environment(
-    kind: str, recipe: Recipe, splits: Splits, fitted: Fitted, started: datetime, seconds: float
-) -> dict[str, Any]:
+def _environment(kind: str, recipe: Recipe, splits: Splits, started: datetime, seconds: float) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "baseline": kind,
         "baseline_title": TITLES[kind],
-        "notes": [fitted.note],
         **versions(),
         **describe_machine(),
         "seed": recipe.seed,

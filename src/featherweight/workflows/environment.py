@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.backbone.adapted import entry, read_adapted
+from featherweight.backbone.resolve import Backbone
 from featherweight.data.fingerprints import fingerprints_of
 from featherweight.data.splits import Splits
 from featherweight.environment import describe_machine, peak_memory_bytes, versions
@@ -19,7 +20,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
     """The content of environment.json at the start of a run."""
     import torch
 
-    backbone, column = prepared.backbone, prepared.splits.train.label_column
+    column = prepared.splits.train.label_column
     return {
         "format": FORMAT,
         **versions(),
@@ -35,18 +36,23 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         **_start(prepared),
         **_teachers(prepared),
         **_soup(prepared),
-        "backbone": {
-            "name": backbone.name,
-            "source": backbone.source,
-            "sha256": backbone.sha256,
-            **entry(read_adapted(backbone.folder)),
-        },
+        "backbone": describe_backbone(prepared.backbone),
         **fingerprints_of(prepared.train, prepared.validation, prepared.splits),
         "label_column": {key: value for key, value in asdict(column).items() if value is not None} if column else None,
         **_left_out(prepared.splits),
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
         **({"remedies": remedies} if (remedies := prepared.splits.remedies) else {}),
+    }
+
+
+def describe_backbone(backbone: Backbone) -> dict[str, Any]:
+    """The entry ``backbone`` of environment.json: name, source, hash, and how it was adapted."""
+    return {
+        "name": backbone.name,
+        "source": backbone.source,
+        "sha256": backbone.sha256,
+        **entry(read_adapted(backbone.folder)),
     }
 
 

@@ -118,7 +118,7 @@ def prepare(recipe: Recipe) -> Prepared:
     teachers, ingredients = inputs.teachers, inputs.ingredients
     splits.warnings.extend(teacher_notes(teachers, recipe, splits))
     splits.warnings.extend(start_notes(recipe, splits))
-    splits.warnings.extend(_adaptation_notes(backbone, splits))
+    splits.warnings.extend(adaptation_notes(backbone, splits))
     splits.warnings.extend(notes_on_unused(recipe))
 
     with quick_imports():  # not before everything else is checked: it takes ten seconds on a slow machine
@@ -167,7 +167,7 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
     return [f"{longer}, and {train.cut_share:.0%} of all tokens are cut; {long_texts.other_ways(pairs=pairs)}"]
 
 
-def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
+def adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
     """Notes if the backbone was adapted (see ``workflows.adapt``); else an empty list.
 
     A second note warns if it was adapted to other texts than the training texts of this run.

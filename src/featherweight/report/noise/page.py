@@ -9,7 +9,7 @@ from pathlib import Path
 from featherweight.data.near_duplicates import Pair
 from featherweight.evaluation.label_noise import Suspect
 from featherweight.files import write_whole
-from featherweight.formatting import safe_cell
+from featherweight.formatting import QUOTED, safe_cell
 from featherweight.report.noise.contents import Audit
 from featherweight.report.pages import page_templates
 from featherweight.report.style import shorten
@@ -35,13 +35,13 @@ def suspects_csv(audit: Audit) -> str:
     removes its line.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=QUOTED)
     writer.writerow(["row", "label", "suggested", "probability_of_label", "probability_of_suggested", "text"])
     for one in audit.noise.suspects:
         names = audit.label_names
         writer.writerow([
             int(audit.places[one.row]) + 1, safe_cell(names[one.label]), safe_cell(names[one.suggested]),
-            f"{one.quality:.4f}", f"{one.suggested_probability:.4f}", safe_cell(audit.texts[one.row]),
+            round(float(one.quality), 4), round(float(one.suggested_probability), 4), safe_cell(audit.texts[one.row]),
         ])  # fmt: skip
     return text.getvalue()
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featherweight.formatting import duration, safe_cell
+from featherweight.formatting import QUOTED, duration, safe_cell
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -85,7 +85,7 @@ def trials_csv(rows: Sequence[TrialRow], figure: str) -> str:
     """All trials as CSV; ``figure`` is the name of the column with the result."""
     keys = list(dict.fromkeys(key for row in rows for key in row.values))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=QUOTED)
     writer.writerow(["trial", figure, "parameters", "seconds", *keys, "note"])
     for row in rows:
         values = [row.values.get(key, "") for key in keys]

@@ -30,6 +30,8 @@ class MaskedBatch:
     """bool [b, t]"""
     targets: Tensor
     """int64 [n]: the original ids of the chosen tokens, in the order of the texts."""
+    token_types: Tensor | None = None
+    """int64 [b, t]: 1 in the second text of a pair and 0 elsewhere; None if there are no pairs or no token types."""
 
 
 class Masking:
@@ -53,4 +55,5 @@ class Masking:
         masked, labels = self._collator.torch_mask_tokens(plain.input_ids, special_tokens_mask=special)
         chosen = labels != -100
         tensors = (masked, plain.attention_mask, chosen, labels[chosen])
-        return MaskedBatch(*(tensor.to(self._device) for tensor in tensors))
+        types = None if plain.token_types is None else plain.token_types.to(self._device)
+        return MaskedBatch(*(tensor.to(self._device) for tensor in tensors), types)

@@ -15,6 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from featherweight.backbone.loading import quiet, unreadable
 from featherweight.backbone.resolve import Backbone
 from featherweight.errors import UserError
+from featherweight.model.network import types_read
 from featherweight.training.masked_language.masking import MaskedBatch
 
 
@@ -66,9 +67,10 @@ class MaskedModel:
         def chosen_alone(_module: Any, _inputs: Any, output: Any) -> BaseModelOutput:
             return BaseModelOutput(last_hidden_state=output.last_hidden_state[batch.chosen].unsqueeze(0))
 
+        types = types_read(self.network, batch.token_types)
         hook = self.encoder.register_forward_hook(chosen_alone)
         try:
-            return self.network(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits[0]
+            return self.network(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **types).logits[0]
         finally:
             hook.remove()
 

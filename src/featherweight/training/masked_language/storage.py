@@ -16,6 +16,7 @@ from featherweight.backbone.resolve import Backbone
 from featherweight.data.batches import Encoded, collate
 from featherweight.errors import FeatherweightError
 from featherweight.files import share_weights
+from featherweight.model.network import types_read
 from featherweight.training.masked_language.model import MaskedModel
 
 _MOST_DIFFERENCE = 1e-4
@@ -60,7 +61,11 @@ def require_same_states(model: MaskedModel, folder: Path, texts: Encoded, *, mos
     batch = collate(texts, np.arange(min(most, len(texts))), 0)
     with torch.inference_mode():
         found, expected = (
-            encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+            encoder(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                **types_read(encoder, batch.token_types),
+            ).last_hidden_state
             for encoder in (saved, trained)
         )
     difference = float(((found - expected).abs() * batch.attention_mask[..., None]).max())

@@ -1,0 +1,104 @@
+"""The plan of a task-adaptive pretraining: its settings and inputs. A resumed adaptation must have the same plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from featherweight.backbone.adapted import FILE, entry, read_adapted
+from featherweight.backbone.resolve import Backbone
+from featherweight.data.fingerprints import rows_fingerprint
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+from featherweight.files import read_object, write_json
+from featherweight.formatting import shortened
+from featherweight.recipe import Recipe
+
+SETTINGS = "settings.json"
+"""The plan of an unfinished adaptation, in its folder ``<out>.part``."""
+_KEYS = ("epochs", "learning_rate", "batch_size", "max_length", "long", "window_overlap", "seed")
+_TEXTS = {"fingerprint": "the training texts", "trained": "the validation, test or shift texts"}
+_REMEDY = "Use the same options and data, or choose another folder with -o"
+
+
+def plan_of(recipe: Recipe, schedule: Recipe, backbone: Backbone, whole: Rows, trained: Rows) -> dict[str, Any]:
+    """All settings and inputs that determine the result, as JSON.
+
+    ``recipe`` has the data and the seed, ``schedule`` the section [training]. ``whole`` is the training split, of which
+    the rows ``trained`` are trained on: texts that are also validation, test or shift texts are left out.
+    """
+    data, training = recipe.data, schedule.training
+    # Of other texts, the parts that are too long are always read as texts of their own.
+    long = {"long": data.long, "window_overlap": data.window_overlap} if data.join == "pair" else {}
+    return {
+        "backbone": {"name": backbone.name, "sha256": backbone.sha256, **entry(read_adapted(backbone.folder))},
+        "epochs": training.epochs,
+        "learning_rate": training.learning_rate,
+        "batch_size": training.batch_size,
+        "max_length": data.max_length,
+        **long,
+        "seed": recipe.seed,
+        "fingerprint": rows_fingerprint(whole)["texts"],
+        "trained": rows_fingerprint(trained)["texts"],
+    }
+
+
+def marked(plan: Mapping[str, Any], rows: int, held_out: int) -> dict[str, Any]:
+    """``plan`` as entries of adapted.json, with the numbers of texts that are trained on and held out."""
+    texts = {key: plan[key] for key in _TEXTS}
+    settings = {key: plan[key] for key in _KEYS if key in plan}
+    return {"source": plan["backbone"], "texts": {"rows": rows, "held_out": held_out, **texts}, **settings}
+
+
+def require_finished_with(plan: Mapping[str, Any], out: Path) -> None:
+    """Raise UserError if the adapted backbone in ``out`` was made with another plan, or its adapted.json is damaged."""
+    read_adapted(out)
+    marker = read_object(out / FILE)
+    recorded = {"backbone": marker["source"], **marker["texts"], **marker}
+    if found := _difference(recorded, plan):
+        raise UserError(
+            f"{out}: --resume, but this folder has a finished adaptation of other settings or data: {found}\n{_REMEDY}"
+        )
+
+
+def begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
+    """Write ``plan`` into ``work``; with ``resume`` raise UserError if ``work`` was begun with another plan."""
+    from featherweight.training.checkpoint import require_undamaged
+
+    if resume and (work / SETTINGS).is_file():
+        if found := _difference(read_object(work / SETTINGS), plan):
+            raise UserError(f"{work}: this adaptation cannot be resumed: {found}\n{_REMEDY}")
+        require_undamaged(work / "checkpoint")
+    write_json(work / SETTINGS, plan)
+
+
+def _difference(recorded: Mapping[str, Any], plan: Mapping[str, Any]) -> str | None:
+    """The first difference of two plans as a clause, such as ``seed was 0, is 1``; None if there is none.
+
+    Keys that ``recorded`` lacks are not compared: earlier versions did not write them.
+    """
+    if found := _other_backbone(recorded.get("backbone") or {}, plan["backbone"]):
+        return found
+    changed = [key for key in (*_KEYS, *_TEXTS) if key in plan and recorded.get(key, plan[key]) != plan[key]]
+    if not changed:
+        return None
+    key = changed[0]
+    if key in _TEXTS:
+        return f"{_TEXTS[key]} have changed since"
+    return f"{key} was {_shown(recorded[key])}, is {_shown(plan[key])}"
+
+
+def _other_backbone(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """How the backbone to adapt differs; None if its weights are the same, whatever its name."""
+    both_known = bool(then.get("sha256") and now.get("sha256"))
+    if both_known and then["sha256"] == now["sha256"]:
+        return None
+    if (name := then.get("name", now["name"])) != now["name"]:
+        return f"backbone was {_shown(name)}, is {_shown(now['name'])}"
+    return f"the weights of backbone {_shown(name)} have changed since" if both_known else None
+
+
+def _shown(value: Any) -> str:
+    return shortened(json.dumps(value, ensure_ascii=False))
