@@ -28,6 +28,10 @@ class UserError(FeatherweightError):
     exit_code = 2
 
 
+class DiskError(UserError):
+    """The disk is full, or a path on it cannot be used."""
+
+
 class HubUnreachable(UserError):
     """The model hub is needed but does not answer."""
 

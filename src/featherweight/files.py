@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from featherweight.errors import UserError, damaged
+from featherweight.errors import DiskError, UserError, damaged
 
 _RESTORE = "restore the file from a copy, or make it again"
 
@@ -129,8 +129,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def disk_refusal(error: Exception, place: Path) -> UserError | None:
-    """The UserError to raise if ``error`` means that the disk is full or not writable; None for any other error.
+def disk_refusal(error: Exception, place: Path) -> DiskError | None:
+    """The DiskError to raise if ``error`` means that the disk is full or not writable; None for any other error.
 
     ``place`` is the path to name if the error does not contain one.
     """
@@ -141,10 +141,10 @@ def disk_refusal(error: Exception, place: Path) -> UserError | None:
         return None
     where = getattr(error, "filename", None) or place
     if number in (errno.EACCES, errno.EPERM):  # also of a file that was to be read
-        return UserError(
+        return DiskError(
             f"{where}: cannot be used: {os.strerror(number)}; change its permissions or use another folder"
         )
-    return UserError(f"{where}: cannot be written: {os.strerror(number)}; free some space or use another folder")
+    return DiskError(f"{where}: cannot be written: {os.strerror(number)}; free some space or use another folder")
 
 
 def share_weights(folder: Path, like: str) -> None:

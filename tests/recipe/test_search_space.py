@@ -80,3 +80,26 @@ def test_the_default_space_is_allowed_for_each_head() -> None:
         keys = SearchSpace.default(recipe).keys
         assert ("adapter.pooling" in keys) == (head == "linear")
         assert keys["training.learning_rate"] == Range(1e-4, 3e-3, log=True)
+
+
+def test_a_recipe_that_starts_from_a_run_keeps_its_adapter() -> None:
+    recipe = RECIPE.with_values(adapter={"start_from": "runs/before"})
+    varied = SearchSpace.default(recipe).keys
+    assert varied.keys() == SearchSpace.default(RECIPE).keys.keys() - {"adapter.targets", "adapter.pooling"}
+    allowed = SearchSpace.parse({"adapter.dropout": [0.0, 0.1], "training.epochs": [1, 2]}, "my.toml", recipe)
+    assert allowed.keys.keys() == {"adapter.dropout", "training.epochs"}
+    message = (
+        r"my.toml: search.adapter.{}: a search cannot vary this key, because of adapter.start_from = runs/before\n"
+    )
+    for key, values in (("rank", {"low": 1, "high": 8}), ("pooling", ["mean", "first"]), ("rslora", [True, False])):
+        with pytest.raises(UserError, match=message.format(key)):
+            SearchSpace.parse({"adapter": {key: values}}, "my.toml", recipe)
+
+
+def test_a_whole_range_contains_whole_numbers_only() -> None:
+    assert [value for value in (0, 1, 1.5, 2.0, 3, 4, True, "2") if Range(1, 3, whole=True).contains(value)] == [
+        1,
+        2,
+        3,
+    ]
+    assert Range(1, 3).contains(1.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -263,4 +264,22 @@ def test_an_audit_is_not_resumed_with_other_rows(
         with pytest.raises(UserError, match="holds an audit of other rows; name another --out"):
             audit_labels(recipe, tmp_path / "out", folds=3)
     data["train"].write_text("".join(lines), "utf-8")
+    audit_labels(recipe, tmp_path / "out", folds=3)
+
+
+def test_an_audit_is_not_resumed_with_other_weights_of_the_backbone(
+    recipe: Recipe, tiny_backbones: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    backbone = Path(shutil.copytree(tiny_backbones["bert"], tmp_path / "backbone"))
+    recipe, plan = recipe.with_values(backbone={"name": str(backbone)}), tmp_path / "out" / noise_audit.PLAN
+    audit_labels(recipe, tmp_path / "out", folds=3)
+    audit_labels(recipe, tmp_path / "out", folds=3)
+    content = bytearray((backbone / "model.safetensors").read_bytes())
+    content[-4] ^= 1
+    (backbone / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="holds an audit with other weights of the backbone; name another --out"):
+        audit_labels(recipe, tmp_path / "out", folds=3)
+    earlier = json.loads(plan.read_text("utf-8"))
+    del earlier["backbone"]  # as a version wrote it that did not store it
+    plan.write_text(json.dumps(earlier), "utf-8")
     audit_labels(recipe, tmp_path / "out", folds=3)

@@ -50,7 +50,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Recipe, Path]]:
     """In place of trainings: the recipes and folders of all trials, each with the result ``accuracy``."""
     made: list[tuple[Recipe, Path]] = []
 
-    def train(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool]) -> float:
+    def train(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], **_: Any) -> float:
         made.append((recipe, folder))
         for part in (3, 6, 10):
             if not goes_on(part, accuracy(recipe) * part / 10):
@@ -62,7 +62,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Recipe, Path]]:
 
 
 def instead(monkeypatch: pytest.MonkeyPatch, train: Training) -> None:
-    monkeypatch.setattr(module, "train_in_a_process", train)
+    monkeypatch.setattr(module, "train_in_a_process", lambda *arguments, **_: train(*arguments))
 
 
 def test_each_trial_fits_the_budget_and_sees_no_test_rows(tiny_recipe: Any, tmp_path: Path, trained: list) -> None:

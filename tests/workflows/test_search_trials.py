@@ -33,7 +33,7 @@ def trials_by(monkeypatch: pytest.MonkeyPatch, train: Callable[[int, Recipe, Goe
     """In place of trainings ``train``, which also gets the number of the call; returns the names of the folders."""
     folders: list[str] = []
 
-    def instead(recipe: Recipe, folder: Path, goes_on: GoesOn) -> float:
+    def instead(recipe: Recipe, folder: Path, goes_on: GoesOn, **_: Any) -> float:
         folders.append(folder.name)
         return train(len(folders), recipe, goes_on)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.errors import UserError
+from featherweight.formatting import shortened
 from featherweight.recipe.schema import Recipe
 from featherweight.recipe.sections.adapter import AdapterRecipe
 from featherweight.recipe.sections.training import TrainingRecipe
@@ -71,8 +72,10 @@ class Range:
     whole: bool = False
 
     def contains(self, value: object) -> bool:
-        """Whether ``value`` is a number within the limits."""
-        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        """Whether ``value`` is a number within the limits; with ``whole`` also whether it is a whole number."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
 
 
 Open = Choices | Range
@@ -86,7 +89,10 @@ class SearchSpace:
 
     @classmethod
     def default(cls, recipe: Recipe) -> SearchSpace:
-        """The keys that a search varies if ``recipe`` has no section [search]."""
+        """The keys that a search varies if ``recipe`` has no section [search].
+
+        If the recipe starts from a run, [adapter] stays as in that run, except for dropout.
+        """
         keys: dict[str, Open] = {
             "training.learning_rate": Range(1e-4, 3e-3, log=True),
             "training.lora_plus_ratio": Choices((1.0, 4.0, 16.0)),
@@ -97,7 +103,7 @@ class SearchSpace:
         }
         if recipe.adapter.head == "linear":
             keys["adapter.pooling"] = Choices(("mean", "first"))
-        return cls(keys)
+        return cls({key: values for key, values in keys.items() if not _is_set_by_the_start(key, recipe)})
 
     @classmethod
     def parse(cls, section: object, origin: str, recipe: Recipe) -> SearchSpace:
@@ -111,9 +117,28 @@ class SearchSpace:
                 "training.learning_rate = {low = 1e-4, high = 2e-3, log = true}"
             )
         keys = {key: _open(key, value, origin) for key, value in _flattened(section)}
+        space = cls(keys)
+        space.require_free_of_the_start(recipe, f"{origin}: ")
         for key, values in keys.items():
             _require_allowed(key, values, origin, recipe)
-        return cls(keys)
+        return space
+
+    def require_free_of_the_start(self, recipe: Recipe, origin: str = "") -> None:
+        """Raise UserError if ``recipe`` starts from a run, and the space varies a key that must be as in that run.
+
+        The message begins with ``origin``.
+        """
+        if key := next((key for key in self.keys if _is_set_by_the_start(key, recipe)), None):
+            start = f"adapter.start_from = {shortened(str(recipe.adapter.start_from))}"
+            raise UserError(
+                f"{origin}search.{key}: a search cannot vary this key, because of {start}\n"
+                "[adapter] stays as in that run, except for adapter.dropout; leave this key or start_from out"
+            )
+
+
+def _is_set_by_the_start(key: str, recipe: Recipe) -> bool:
+    """Whether ``key`` must be as in the run that ``recipe`` starts from: the trained tensors depend on it."""
+    return recipe.adapter.start_from is not None and key.startswith("adapter.") and key != "adapter.dropout"
 
 
 def lora_roles(target: str) -> tuple[str, ...]:

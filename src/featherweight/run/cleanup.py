@@ -17,7 +17,8 @@ FILES = (
     "verification.json",
     "manifest.json",
     "report.html",
-    "asked.toml",  # of a trial of a search, or of a fold of an audit
+    "asked.toml",  # this and the next one: of a trial of a search, or of a fold of an audit
+    "inputs.json",
 )
 """The files of a run folder, apart from its recipe."""
 RECIPE = "recipe.toml"

@@ -41,8 +41,8 @@ from featherweight.workflows.training_process import LOGITS, removed_if_refused,
 from featherweight.workflows.weigh import resolve
 
 PLAN = "audit.json"
-"""The recipe, the number of folds and the fingerprints of the rows of an audit, in its folder: another audit cannot be
-mixed with it."""
+"""The recipe, the number of folds, and the fingerprints of the rows and of the backbone of an audit, in its folder:
+another audit cannot be mixed with it."""
 
 
 @called_with(Caller.RECIPE)
@@ -65,10 +65,12 @@ def audit_labels(
     require_writable(out)
     rows, _ = without_dropped(read_rows(recipe.data.train, recipe.data), recipe.data.drop)
     require_classes(rows, recipe)
-    require_settings(recipe, resolve_backbone(recipe.backbone), rows.counts)
+    backbone = resolve_backbone(recipe.backbone)
+    require_settings(recipe, backbone, rows.counts)
     parts = fold_numbers(rows, folds, recipe.seed)
     test = test_texts(recipe)  # not only after the trainings: the file may be missing
     plan = {"recipe": recipe.to_toml(), "folds": folds, **rows_fingerprint(rows), "parts": _digest(parts)}
+    plan["backbone"] = backbone.sha256
     earlier = _digest(_stratified(rows, folds, recipe.seed))
     with end_on_signals(lambda: f"stopped; to resume the audit in {out}, run the same command again"):
         announce(
@@ -110,6 +112,7 @@ def _require_same_audit(out: Path, plan: dict[str, Any], earlier: str) -> None:
             "recipe": "with another value of recipe",
             "folds": "with another value of folds",
             "parts": "by an earlier version, which divided the rows otherwise",
+            "backbone": "with other weights of the backbone",
         }
         raise UserError(f"{out}: holds an audit {named.get(changed, 'of other rows')}; name another --out")
 

@@ -6,20 +6,13 @@ several machines, share a search by sharing that database.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featherweight.argument_checks import require_path, require_whole
 from featherweight.budget.weigh import weigh
-from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.files import write_whole
 from featherweight.formatting import counted
@@ -32,14 +25,15 @@ from featherweight.report.search.trials import (
     NOTE,
     ORIGIN,
     PARAMETERS,
-    SECONDS,
+    REFUSED,
     in_order,
     numbers_of,
     origin,
     shown_value,
     trial_rows,
 )
-from featherweight.run.lock import require_writable
+from featherweight.run.lock import TakenError, require_writable
+from featherweight.workflows.search_outcome import noted, timed
 from featherweight.workflows.search_proposal import Searched, require_searchable, suggested, winner, without_test_rows
 from featherweight.workflows.search_study import (
     Search,
@@ -51,13 +45,13 @@ from featherweight.workflows.search_study import (
     resume_interrupted,
     storage_url,
 )
+from featherweight.workflows.search_workers import work_together
 from featherweight.workflows.training_process import (
     PARTS,
     Ended,
-    NotANumber,
-    Stopped,
     removed_if_refused,
     train_in_a_process,
+    wait_until_free,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +60,8 @@ if TYPE_CHECKING:
 
 _FAILURES = 3
 """After this many failures before any success the search ends: the fault is not one of the proposal."""
+_PATIENCE = 600.0
+"""Seconds that a trial waits for an earlier training in its folder to end."""
 
 
 @called_with(Caller.RECIPE)
@@ -99,10 +95,8 @@ def run_search(
     out = Path(out)
     require_writable(out)
     searched = Searched.of(without_test_rows(recipe), space)
-    splits = require_searchable(recipe, searched.recipe)
-    url = storage_url(storage, out)
-    rows = {"training": rows_fingerprint(splits.train), "validation": rows_fingerprint(splits.validation)}
-    search = Search(searched, recipe, out, url, trials, announce, rows)
+    splits, inputs = require_searchable(recipe, searched.recipe)
+    search = Search(searched, recipe, out, storage_url(storage, out), trials, announce, inputs)
     with (
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
         quiet(),
@@ -115,7 +109,7 @@ def run_search(
         if workers == 1:
             work(search, study)
         else:
-            _work_together(search, min(workers, trials))
+            work_together(search, min(workers, trials), work)
         return _write_results(search, study, len(splits.validation))
 
 
@@ -128,7 +122,8 @@ def _write_results(search: Search, study: Study, validation_rows: int) -> Recipe
     rows = in_order(trial_rows(study.get_trials(deepcopy=False)), higher_is_better=search.best_by != "log_loss")
     if not rows or not rows[0].complete:
         remedy = "raise --trials, or allow more values in the section [search] of the recipe"
-        raise FeatherweightError(f"{search.out}: no trial was completed; {remedy}")
+        reason = f" ({rows[-1].note})" if rows and rows[-1].note else ""
+        raise FeatherweightError(f"{search.out}: no trial was completed{reason}; {remedy}")
     recipe = winner(search.searched, search.original, rows[0].values)
     write_whole(search.out / "best.toml", recipe.to_toml())
     read = f"All results are of {counted(validation_rows, 'validation row')}; test rows were not read."
@@ -142,9 +137,42 @@ def work(search: Search, study: Study) -> None:
 
     optuna.storages.fail_stale_trials(study)  # a machine may have failed in one of the last trials
     while _is_open(study.get_trials(deepcopy=False), search.trials):
-        study.optimize(lambda trial: _objective(trial, search), n_trials=1, catch=(Ended,))
+        ended = _next_trial(search, study)
         optuna.storages.fail_stale_trials(study)
-        _tell(search, study)
+        if ended:
+            _tell(search, study)
+
+
+def _next_trial(search: Search, study: Study) -> bool:
+    """Train one trial, and return whether it has ended: a worker of another machine may have taken it over."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    begun: list[Trial] = []
+    raised: list[BaseException] = []
+
+    def objective(trial: Trial) -> float:
+        begun.append(trial)
+        try:
+            return _objective(trial, search)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    try:
+        study.optimize(objective, n_trials=1, catch=(Ended,))
+    except ValueError as error:
+        # Optuna's, about a trial that was declared dead meanwhile; it hides the error of the training.
+        if not raised or raised[0] is error:
+            raise
+        if not isinstance(raised[0], UpdateFinishedTrialError):
+            raise raised[0] from None
+        number = numbers_of(study.get_trials(deepcopy=False))[origin(begun[0])]
+        search.announce(
+            f"trial {number} was taken over by another worker, because the database got no sign of life from this one; "
+            "the search goes on"
+        )
+        return False
+    return True
 
 
 def _is_open(trials: list[FrozenTrial], wanted: int) -> bool:
@@ -154,16 +182,40 @@ def _is_open(trials: list[FrozenTrial], wanted: int) -> bool:
 
 
 def _objective(trial: Trial, search: Search) -> float:
-    trial.set_user_attr(ORIGIN, origin(trial))
     try:
+        trial.set_user_attr(ORIGIN, origin(trial))
         return _trained(trial, search)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UserError):  # wrong input of all trials; the next call trains this trial again
         queue_again(trial.study, trial.number)
         raise
 
 
 def _trained(trial: Trial, search: Search) -> float:
     """The result of ``trial``. Raises TrialPruned, with a note at the trial, if it has none, and Ended."""
+    recipe = _proposed(trial, search)
+    number = numbers_of(trial.study.get_trials(deepcopy=False))[origin(trial)]
+    folder, reported = search.folder_of(number), {PARTS}  # after its last evaluation a trial is not stopped early
+
+    def goes_on(part: int, value: float) -> bool:
+        if part in reported:
+            return True
+        reported.add(part)
+        trial.report(value, part)
+        return not trial.should_prune()
+
+    try:
+        wait_until_free(folder, _PATIENCE, lambda: search.announce(f"trial {number} waits: {folder} is still in use"))
+        with noted(trial, search, folder), timed(trial, folder):
+            return train_in_a_process(recipe, folder, goes_on, inputs=search.inputs)
+    except TakenError:
+        raise TakenError(
+            f"{folder}: a training of an earlier call still runs\n"
+            "Wait until it has ended, and run the same command again"
+        ) from None
+
+
+def _proposed(trial: Trial, search: Search) -> Recipe:
+    """The recipe with the values that Optuna proposes. Raises TrialPruned if they exclude each other, or do not fit."""
     import optuna
 
     values = suggested(trial, search.searched.space)
@@ -177,26 +229,7 @@ def _trained(trial: Trial, search: Search) -> float:
         raise optuna.TrialPruned
     weight = weigh(recipe, search.searched.architecture, search.searched.labels)
     trial.set_user_attr(PARAMETERS, weight.total)
-    number = numbers_of(trial.study.get_trials(deepcopy=False))[origin(trial)]
-    began, reported = time.perf_counter(), {PARTS}  # after its last evaluation a trial is not stopped early
-
-    def goes_on(part: int, value: float) -> bool:
-        if part in reported:
-            return True
-        reported.add(part)
-        trial.report(value, part)
-        return not trial.should_prune()
-
-    try:
-        return train_in_a_process(recipe, search.folder_of(number), goes_on)
-    except (Stopped, NotANumber) as error:
-        trial.set_user_attr(NOTE, str(error))
-        raise optuna.TrialPruned(str(error)) from None
-    except Ended as error:
-        trial.set_user_attr(NOTE, str(error))
-        raise
-    finally:
-        trial.set_user_attr(SECONDS, round(time.perf_counter() - began, 1))
+    return recipe
 
 
 def _tell(search: Search, study: Study) -> None:
@@ -204,7 +237,11 @@ def _tell(search: Search, study: Study) -> None:
     trials = study.get_trials(deepcopy=False)
     ended = [trial for trial in trials if trial.state.is_finished()]
     complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
-    failed = [trial for trial in ended if trial.state.name == "FAIL" and NOTE in trial.user_attrs]
+    failed = [
+        trial
+        for trial in ended
+        if NOTE in trial.user_attrs and (trial.state.name == "FAIL" or REFUSED in trial.user_attrs)
+    ]
     if len(failed) >= _FAILURES and not complete:
         raise FeatherweightError(
             f"the search stops, because {len(failed)} trials failed and none succeeded: {failed[-1].user_attrs[NOTE]}"
@@ -219,68 +256,3 @@ def _tell(search: Search, study: Study) -> None:
         {origin(trial) for trial in ended} - {origin(trial) for trial in trials if not trial.state.is_finished()}
     )
     search.announce(f"{done} of {search.trials} done: trial {numbers[origin(last)]}, {result}{best} ({values})")
-
-
-def _work_together(search: Search, workers: int) -> None:
-    """Run ``workers`` processes that share the trials and the processor's cores. Raises the first error of a worker."""
-    context = multiprocessing.get_context("spawn")
-    pairs = [context.Pipe(duplex=False) for _ in range(workers)]
-    own = replace(search, announce=print)  # each process gets a function that sends its lines here
-    processes = [context.Process(target=_worker, args=(own, number, there)) for number, (_, there) in enumerate(pairs)]
-    try:
-        with _cores_for_each(workers):
-            for process in processes:
-                process.start()
-        for _, there in pairs:
-            there.close()
-        _follow([here for here, _ in pairs], search.announce)
-    except BaseException:
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-        raise
-    finally:
-        for process in processes:
-            if process.pid:
-                process.join()
-    if ended := next((process for process in processes if process.exitcode), None):
-        raise FeatherweightError(f"a worker ended with exit code {ended.exitcode}; to resume, run the search again")
-
-
-def _follow(workers: list[Connection], announce: Callable[[str], None]) -> None:
-    """Pass each line from a worker to ``announce`` until all workers have ended. Raises the error of a worker."""
-    while workers:
-        for one in wait(workers):
-            assert isinstance(one, Connection)
-            try:
-                kind, text = one.recv()
-            except EOFError:
-                workers.remove(one)
-                continue
-            if kind != "line":
-                raise (UserError if kind == "UserError" else FeatherweightError)(text)
-            announce(text)
-
-
-@contextmanager
-def _cores_for_each(workers: int) -> Iterator[None]:
-    """Within the context, each new process uses its share of the cores, unless the user has set a number of threads."""
-    with ExitStack() as restored:
-        if "OMP_NUM_THREADS" not in os.environ:
-            os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
-            restored.callback(os.environ.pop, "OMP_NUM_THREADS", None)
-        yield
-
-
-def _worker(search: Search, number: int, parent: Connection) -> None:
-    """The function of a worker process: train trials; send ``parent`` each line to announce, or the error."""
-    from featherweight.training.signals import Interrupted, end_on_signals
-
-    search = replace(search, announce=lambda line: parent.send(("line", line)))
-    try:
-        with end_on_signals(lambda: "stopped"), quiet():
-            work(search, open_study(search, number))
-    except Interrupted:
-        return
-    except FeatherweightError as error:
-        parent.send((type(error).__name__, str(error)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.resolve import config_of, resolve_backbone
-from featherweight.budget.limit import within_budget
+from featherweight.budget.limit import require_within_budget, within_budget
 from featherweight.budget.plan import resolve_auto
 from featherweight.budget.proposals import lora_within_budget
 from featherweight.data.perturbations import is_perturbed
@@ -29,8 +29,10 @@ from featherweight.recipe.search_space import (
     with_value,
 )
 from featherweight.task.class_weights import require_class_weights
-from featherweight.workflows.continuation import with_classes_of_the_start
+from featherweight.workflows.continuation import require_same_start, with_classes_of_the_start
+from featherweight.workflows.input_fingerprints import input_fingerprints
 from featherweight.workflows.prepare import OF_BACKBONE, require_length
+from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import teachers_of, with_full_paths
 from featherweight.workflows.weigh import resolve
 
@@ -56,8 +58,10 @@ class Searched:
         """Resolve ``recipe``, and check the choices of ``space`` for the LoRA matrices.
 
         Without ``space`` it is the default one, with the targets that fit the budget. Raises UserError if a choice
-        never fits, or if the backbone lacks it.
+        never fits, if the backbone lacks it, or if the run that the recipe starts from leaves no choice.
         """
+        if space is not None:
+            space.require_free_of_the_start(recipe)
         resolved = resolve(recipe)
         config = config_of(recipe.backbone)
         known = (resolved.architecture, resolved.weight.labels, config)
@@ -180,8 +184,8 @@ def _common(values: Iterable[T]) -> T | None:
     return found[0] if found and all(value == found[0] for value in found) else None
 
 
-def require_searchable(original: Recipe, searched: Recipe) -> Splits:
-    """The rows of a search; ``searched`` is ``original`` without test rows.
+def require_searchable(original: Recipe, searched: Recipe) -> tuple[Splits, dict[str, Any]]:
+    """The rows of a search, and its ``input_fingerprints``; ``searched`` is ``original`` without test rows.
 
     Raises UserError, before any trial, for missing or wrong inputs of the trials, or of the later training by the best
     recipe. Of its test rows and shift sets (further test rows) only the existence is checked; they are not read.
@@ -191,10 +195,14 @@ def require_searchable(original: Recipe, searched: Recipe) -> Splits:
             require_found(source)
     recipe = with_full_paths(with_classes_of_the_start(searched))
     splits = load_splits(recipe)
-    teachers_of(recipe, splits.train.label_names)
-    require_length(recipe, resolve_backbone(recipe.backbone).config)
+    teachers, backbone = teachers_of(recipe, splits.train.label_names), resolve_backbone(recipe.backbone)
+    require_length(recipe, backbone.config)
     require_class_weights(recipe, splits.train.counts)
-    return splits
+    if recipe.adapter.start_from is not None:  # then no trial has another adapter than the recipe
+        resolved = resolve_recipe(recipe, backbone_architecture(recipe.backbone), splits.train.label_names)
+        require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
+        require_same_start(resolved.recipe, backbone)
+    return splits, input_fingerprints(recipe, splits, backbone, teachers)
 
 
 def without_test_rows(recipe: Recipe) -> Recipe:

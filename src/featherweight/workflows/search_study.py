@@ -15,6 +15,7 @@ from featherweight.recipe import Recipe
 from featherweight.report.search.trials import ORIGIN, origin
 from featherweight.run.best import metric_of
 from featherweight.run.lock import TakenError, only_user
+from featherweight.workflows.input_fingerprints import IN_WORDS
 from featherweight.workflows.search_proposal import Searched
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Search:
     storage: str
     trials: int
     announce: Callable[[str], None] = print
-    rows: Mapping[str, Any] = field(default_factory=dict)
-    """Fingerprints of the training and the validation rows; a search with other rows is not resumed."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """``input_fingerprints`` of its trials; a search with other rows or other weights is not resumed."""
 
     @property
     def local(self) -> bool:
@@ -93,17 +94,20 @@ def storage_url(storage: str | None, out: Path) -> str:
     return f"postgresql+psycopg://{place}" if scheme in ("postgresql", "postgres") else storage
 
 
-def _opened(url: str) -> BaseStorage:
+def _opened(search: Search) -> BaseStorage:
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
+    url = search.storage
     # A database on a disk makes a worker wait while another writes; the default of 5 s is too short for a busy machine.
     arguments: dict[str, Any] = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
     try:
         return RDBStorage(
             url,
             engine_kwargs=arguments,
-            heartbeat_interval=_HEARTBEAT,
-            grace_period=4 * _HEARTBEAT,
+            # Of a single machine, that would declare all trials dead after it has slept: ``resume_interrupted`` finds
+            # trials that were killed.
+            heartbeat_interval=None if search.local else _HEARTBEAT,
+            grace_period=None if search.local else 4 * _HEARTBEAT,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=2),
         )
     except ImportError as error:
@@ -125,7 +129,7 @@ def open_study(search: Search, worker: int = 0) -> Study:
     import optuna
 
     search.out.mkdir(parents=True, exist_ok=True)
-    storage = _opened(search.storage)
+    storage = _opened(search)
     others = [name for name in optuna.get_all_study_names(storage) if name != search.original.name]
     if search.local and others:
         raise UserError(f"{search.out}: holds a search called {others[0]!r}\nName another --out")
@@ -148,10 +152,10 @@ def open_study(search: Search, worker: int = 0) -> Study:
 
 
 def _require_same_search(search: Search, study: Study) -> None:
-    made_for = {"recipe": search.searched.recipe.to_toml(), "space": repr(search.searched.space), **search.rows}
+    made_for = {"recipe": search.searched.recipe.to_toml(), "space": repr(search.searched.space), **search.inputs}
     for key, value in made_for.items():
         if study.user_attrs.get(key, value) != value:
-            other = f"other {key} rows" if key in search.rows else f"another {key}"
+            other = f"other {IN_WORDS[key]}" if key in IN_WORDS else f"another {key}"
             remedy = "another --out" if search.local else "another --storage, or give the recipe another name"
             place = search.out if search.local else "--storage"
             raise UserError(f"{place}: holds a search called {search.original.name!r} with {other}\nName {remedy}")
@@ -179,8 +183,13 @@ def alone(search: Search) -> Iterator[None]:
 
 
 def queue_again(study: Study, number: int) -> None:
-    """Queue the interrupted trial that Optuna calls ``number`` again, with the values that it has, or was to have."""
+    """Queue the interrupted trial that Optuna calls ``number`` again, with the values that it has, or was to have.
+
+    Nothing happens if the trial has ended: then another worker has taken it over, and has queued it.
+    """
     trial = next(one for one in study.get_trials(deepcopy=False) if one.number == number)
+    if trial.state.is_finished():
+        return
     values = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
     study.enqueue_trial(values, user_attrs={ORIGIN: origin(trial)})
 
@@ -191,5 +200,5 @@ def resume_interrupted(study: Study) -> None:
 
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":
+            queue_again(study, trial.number)  # first, so that a kill in between does not lose the trial
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            queue_again(study, trial.number)

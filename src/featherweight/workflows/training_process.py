@@ -2,30 +2,31 @@
 
 The process trains on the training rows and evaluates on the validation rows; it reads no test rows. It sends each
 evaluation to the caller, which answers whether to go on. It saves no adapter and no report; its folder has recipe,
-history and, until it ends, a checkpoint. It also has the recipe as the caller gave it, so that no training of another
-recipe is resumed.
+history and, until it ends, a checkpoint. It also has the recipe as the caller gave it, and the fingerprints of rows and
+weights, so that no training of another recipe, or of other rows or weights, is resumed.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import shutil
+import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featherweight.errors import FeatherweightError, UserError, lacks_memory
+from featherweight.errors import DiskError, FeatherweightError, UserError, lacks_memory
 from featherweight.files import read_object, write_json, write_whole
 from featherweight.recipe import Recipe
 from featherweight.run.best import figure, rank
 from featherweight.run.cleanup import remove
 from featherweight.run.folder import read_history
-from featherweight.run.lock import locked, only_user
+from featherweight.run.lock import TakenError, locked, only_user
 
 if TYPE_CHECKING:
     from featherweight.training.listeners import Listener, Record
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 PARTS = 10
 """An evaluation is compared with those of other trials in the same tenth of the training: trials with different batch
 sizes are evaluated at different steps."""
-ASKED, DONE, LOGITS = "asked.toml", "trial.json", "logits.npy"
-"""The recipe that was asked for, the result of a finished training, and the logits of its validation rows, in its
-folder."""
+ASKED, INPUTS, DONE, LOGITS = "asked.toml", "inputs.json", "trial.json", "logits.npy"
+"""The recipe that was asked for, the fingerprints of rows and weights, the result of a finished training, and the
+logits of its validation rows, in its folder."""
 
 
 @contextmanager
@@ -67,6 +68,10 @@ class Stopped(Exception):
     """The exception for a training that the caller stopped, for instance because other trials were better."""
 
 
+class Refused(UserError):
+    """The exception for a training that the process has refused as wrong input, such as values that do not fit."""
+
+
 class NotANumber(FeatherweightError):
     """The exception for a training whose loss is not finite."""
 
@@ -76,7 +81,12 @@ class Ended(FeatherweightError):
 
 
 def train_in_a_process(
-    recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool = False
+    recipe: Recipe,
+    folder: Path,
+    goes_on: Callable[[int, float], bool],
+    *,
+    logits: bool = False,
+    inputs: Mapping[str, Any] | None = None,
 ) -> float:
     """Train ``recipe`` in a new process, with its files in ``folder``, and return the metric ``evaluation.best_by``.
 
@@ -84,9 +94,10 @@ def train_in_a_process(
     ``goes_on`` is called with the progress in tenths of the training (0 to 10) and the metric, and returns whether to
     continue; if not, Stopped is raised. With ``logits`` the logits of the validation rows are written into ``folder``,
     float64 [rows, classes]. An interrupted training of ``recipe`` in ``folder`` is resumed; that of another recipe is
-    removed. Raises NotANumber, Ended, and the errors of a training.
+    removed, and with ``inputs``, the fingerprints of rows and weights, also that of others. Raises NotANumber, Ended,
+    TakenError if another process trains in ``folder``, Refused for other wrong input, and the errors of a training.
     """
-    _remove_another(folder, recipe)
+    _remove_another(folder, recipe, inputs)
     if (folder / DONE).is_file():
         return float(read_object(folder / DONE)["value"])
     context = multiprocessing.get_context("spawn")
@@ -109,19 +120,48 @@ def train_in_a_process(
         process.join()
 
 
-def _remove_another(folder: Path, recipe: Recipe) -> None:
-    """Remove the training in ``folder`` unless ``recipe`` was asked for. Raises TakenError if it still runs."""
+def wait_until_free(folder: Path, seconds: float, begins: Callable[[], None]) -> None:
+    """Wait until no process trains in ``folder``, at most ``seconds``; ``begins`` is called before the wait.
+
+    A training whose caller was killed goes on until it has made a step, or evaluates. Raises TakenError if it is too
+    long.
+    """
+    end, waits = time.monotonic() + seconds, False
+    while folder.is_dir():
+        try:
+            with only_user(folder):
+                return
+        except TakenError:
+            if time.monotonic() >= end:
+                raise
+        if not waits:
+            begins()
+        waits = True
+        time.sleep(1)
+
+
+def seconds_trained(folder: Path) -> float:
+    """The duration of the finished training in ``folder`` with all of its parts; 0 if none has finished."""
+    return float(read_object(folder / DONE)["seconds"]) if (folder / DONE).is_file() else 0.0
+
+
+def _remove_another(folder: Path, recipe: Recipe, inputs: Mapping[str, Any] | None) -> None:
+    """Remove the training in ``folder`` unless it is of ``recipe`` and ``inputs``. Raises TakenError if it runs."""
     asked = folder / ASKED
-    if not folder.is_dir() or (asked.is_file() and asked.read_text("utf-8") == recipe.to_toml()):
+    if not folder.is_dir():
         return
+    if asked.is_file() and asked.read_text("utf-8") == recipe.to_toml():
+        with suppress(UserError):  # the file is missing or damaged
+            if not inputs or read_object(folder / INPUTS) == inputs:
+                return
     with only_user(folder):
         remove(path for path in folder.iterdir() if path.name != ".lock")
 
 
 def _follow(connection: Connection, goes_on: Callable[[int, float], bool]) -> float:
     errors = {
-        "stopped": Stopped, "not a number": NotANumber, "no memory": Ended, "refused": UserError,
-        "failed": FeatherweightError,
+        "stopped": Stopped, "not a number": NotANumber, "no memory": Ended, "taken": TakenError, "disk": DiskError,
+        "refused": Refused, "failed": FeatherweightError,
     }  # fmt: skip
     while True:
         kind, *content = connection.recv()
@@ -149,7 +189,8 @@ def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> N
     except Interrupted:
         return
     except UserError as error:
-        connection.send(("refused", str(error)))
+        kind = "taken" if isinstance(error, TakenError) else "disk" if isinstance(error, DiskError) else "refused"
+        connection.send((kind, str(error)))
     except Exception as error:
         if lacks_memory(error):
             connection.send(("no memory", f"{folder}: not enough memory; a smaller training.batch_size needs less"))
@@ -167,11 +208,14 @@ def train_for_validation(
     """
     from featherweight.cache import cache_folder
     from featherweight.workflows.fitting import fit_prepared
+    from featherweight.workflows.input_fingerprints import input_fingerprints
     from featherweight.workflows.prepare import prepare
 
     with locked(folder):
         prepared = prepare(recipe)
         write_whole(folder / "recipe.toml", prepared.recipe.to_toml())
+        made_from = (prepared.recipe, prepared.splits, prepared.backbone, prepared.teachers)
+        write_json(folder / INPUTS, input_fingerprints(*made_from))
         write_whole(folder / ASKED, recipe.to_toml())
         state, of_validation = fit_prepared(prepared, folder, listeners, resume=True)
         best_by = recipe.evaluation.best_by

@@ -13,9 +13,10 @@ from featherweight.formatting import QUOTED, duration, safe_cell
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
-PARAMETERS, SECONDS, NOTE, ORIGIN = "parameters", "seconds", "note", "origin"
-"""Names of what is stored with a trial: its size, its duration, why it ended early, and the first number of a trial
-that was interrupted and resumed, which then has several numbers."""
+PARAMETERS, SECONDS, NOTE, REFUSED, ORIGIN = "parameters", "seconds", "note", "refused", "origin"
+"""Names of what is stored with a trial: its size, its duration with that of earlier attempts, why it ended early,
+whether its training refused the values (which counts as a failure), and the first number of a trial that was
+interrupted and resumed, which then has several numbers."""
 
 
 @dataclass(frozen=True)
