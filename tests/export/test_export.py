@@ -50,6 +50,13 @@ def test_transformers_own_pipeline_loads_a_merged_export(run: Path, exports: Exp
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1  # all are readable, not only by their owner
 
 
+def test_a_merged_export_computes_in_bf16_what_it_computes_in_fp32(run: Path, exports: Exports) -> None:
+    folder = exports["bert", "merged"]
+    exact, rounded = (Classifier.load(folder, precision=name).logits(TEXTS) for name in ("fp32", "bf16"))
+    np.testing.assert_allclose(rounded, exact, atol=0.2)  # logits of up to 12
+    assert not np.array_equal(rounded, exact)
+
+
 def test_export_json_lists_every_file_and_the_comparison(run: Path, exports: Exports) -> None:
     folder = exports["bert", "merged"]
     written = json.loads((folder / "export.json").read_text("utf-8"))
