@@ -56,4 +56,4 @@ class Masking:
         chosen = labels != -100
         tensors = (masked, plain.attention_mask, chosen, labels[chosen])
         types = None if plain.token_types is None else plain.token_types.to(self._device)
-        return MaskedBatch(*(tensor.to(self._device) for tensor in tensors), types)
+        return MaskedBatch(*(tensor.to(self._device) for tensor in tensors), token_types=types)
