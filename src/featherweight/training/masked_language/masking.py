@@ -54,6 +54,8 @@ class Masking:
         special = torch.isin(plain.input_ids, self._special)
         masked, labels = self._collator.torch_mask_tokens(plain.input_ids, special_tokens_mask=special)
         chosen = labels != -100
-        tensors = (masked, plain.attention_mask, chosen, labels[chosen])
         types = None if plain.token_types is None else plain.token_types.to(self._device)
-        return MaskedBatch(*(tensor.to(self._device) for tensor in tensors), token_types=types)
+        ids, mask, which, targets = (
+            tensor.to(self._device) for tensor in (masked, plain.attention_mask, chosen, labels[chosen])
+        )
+        return MaskedBatch(ids, mask, which, targets, types)
