@@ -6,6 +6,7 @@ import csv
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -152,3 +153,26 @@ def test_a_trial_whose_folder_stays_in_use_is_trained_by_the_next_call(
         run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
     assert tried == [("0001", rate)]
+
+
+def test_two_workers_never_begin_the_same_waiting_trial(tiny_recipe: Any, tmp_path: Path) -> None:
+    from optuna.trial import TrialState
+
+    search = search_in(tiny_recipe(), tmp_path / "out")
+    one, other = open_study(search), open_study(search, 1)
+    (waiting,) = one.get_trials(states=(TrialState.WAITING,))
+    begun: list[bool] = []
+
+    def begin(study: Any) -> None:
+        begun.append(study._storage._backend.set_trial_state_values(waiting._trial_id, TrialState.RUNNING))
+
+    second = Thread(target=begin, args=(other,))
+
+    def meanwhile(*_: Any) -> None:  # the first worker has read that the trial is waiting, and has not begun it
+        second.start()
+        second.join(1)
+
+    one._storage._backend.check_trial_is_updatable = meanwhile  # type: ignore[attr-defined]
+    begin(one)
+    second.join()
+    assert begun == [True, False]

@@ -21,6 +21,7 @@ from featherweight.workflows.search_proposal import Searched
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
+    from sqlalchemy import Connection, Engine
 
 _HEARTBEAT = 30
 """Seconds between two signs of life of a trial. After four times as long without one, another worker takes it over."""
@@ -101,7 +102,7 @@ def _opened(search: Search) -> BaseStorage:
     # A database on a disk makes a worker wait while another writes; the default of 5 s is too short for a busy machine.
     arguments: dict[str, Any] = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
     try:
-        return RDBStorage(
+        storage = RDBStorage(
             url,
             engine_kwargs=arguments,
             # Of a single machine, that would declare all trials dead after it has slept: ``resume_interrupted`` finds
@@ -110,6 +111,9 @@ def _opened(search: Search) -> BaseStorage:
             grace_period=None if search.local else 4 * _HEARTBEAT,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=2),
         )
+        if url.startswith("sqlite"):
+            _lock_whole_transactions(storage.engine)
+        return storage
     except ImportError as error:
         raise UserError(
             f"--storage: its driver is not installed: {error}\nFor PostgreSQL: pip install 'psycopg[binary]'"
@@ -117,6 +121,24 @@ def _opened(search: Search) -> BaseStorage:
     except Exception as error:  # SQLAlchemy has an error for each database and driver
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--storage: cannot be opened: {reason}; check the URL, and that the database runs") from None
+
+
+def _lock_whole_transactions(engine: Engine) -> None:
+    """Make each transaction of an SQLite database lock it from the beginning, and not from the first change on.
+
+    SQLite has no locks of rows. Two workers could both read that a trial is waiting, and then both begin it.
+    """
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def begin_none(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # Python's module begins no transactions; the next function does
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections that were opened before
 
 
 def open_study(search: Search, worker: int = 0) -> Study:
