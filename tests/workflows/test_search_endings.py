@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.searches import RATES, rows_of, trials_by
 
 from featherweight.errors import DiskError, FeatherweightError, UserError
 from featherweight.recipe import Recipe
@@ -22,20 +22,6 @@ from featherweight.workflows.training_process import Ended, NotANumber, Refused,
 
 pytest.importorskip("optuna")
 
-RATES = SearchSpace({"training.learning_rate": Range(1e-4, 1e-1, log=True)})
-
-
-def trials_by(monkeypatch: pytest.MonkeyPatch, train: Callable[[int, Path], float]) -> list[str]:
-    """In place of trainings ``train``, with the number of the call and the folder; returns the names of the folders."""
-    folders: list[str] = []
-
-    def instead(recipe: Recipe, folder: Path, *_: Any, **__: Any) -> float:
-        folders.append(folder.name)
-        return train(len(folders), folder)
-
-    monkeypatch.setattr(module, "train_in_a_process", instead)
-    return folders
-
 
 def finished(folder: Path, value: float, seconds: float = 1.0) -> float:
     """Leave the result of a finished training in ``folder``, and return it."""
@@ -44,19 +30,15 @@ def finished(folder: Path, value: float, seconds: float = 1.0) -> float:
     return value
 
 
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "trials.csv").open(encoding="utf-8")))
-
-
 def test_values_that_the_training_refuses_end_the_trial_and_not_the_search(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(call: int, _: Path) -> float:
+    def train(call: int, *_: Any) -> float:
         if call == 2:
             raise Refused("training.precision = 'fp16': needs a GPU\nUse fp32")
         return call / 10
 
-    folders = trials_by(monkeypatch, train)
+    folders = trials_by(monkeypatch, train).folders
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=3, announce=lambda _: None)
     assert folders == ["0001", "0002", "0003"]
     assert [row["accuracy"] for row in rows_of(tmp_path / "out")] == ["0.1", "", "0.3"]
@@ -94,13 +76,13 @@ def test_an_error_of_all_trials_ends_the_search_and_the_trial_is_trained_again(
     file = Path(shutil.copy(tiny_data["train"], tmp_path))
     recipe, original = tiny_recipe(data={"train": str(file), "validation": str(tiny_data["test"])}), file.read_bytes()
 
-    def train(call: int, folder: Path) -> float:
+    def train(call: int, folder: Path, _: Any) -> float:
         if call == 2:
             change(file)
             raise Refused("what the training says")
         return finished(folder, call / 10)
 
-    folders = trials_by(monkeypatch, train)
+    folders = trials_by(monkeypatch, train).folders
     with pytest.raises(UserError, match=message):
         run_search(recipe, tmp_path / "out", space=RATES, trials=3, announce=lambda _: None)
     file.write_bytes(original)
@@ -112,12 +94,12 @@ def test_an_error_of_all_trials_ends_the_search_and_the_trial_is_trained_again(
 def test_a_full_disk_ends_the_search_and_the_trial_is_trained_again(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(call: int, folder: Path) -> float:
+    def train(call: int, folder: Path, _: Any) -> float:
         if call == 2:
             raise DiskError(f"{folder}: cannot be written: No space left on device; free some space")
         return finished(folder, call / 10)
 
-    folders = trials_by(monkeypatch, train)
+    folders = trials_by(monkeypatch, train).folders
     with pytest.raises(UserError, match="No space left on device"):
         run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
@@ -154,7 +136,7 @@ def test_the_kind_of_a_refusal_reaches_the_caller(
 def test_only_a_trial_that_will_be_resumed_keeps_its_checkpoint(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def train(call: int, folder: Path) -> float:
+    def train(call: int, folder: Path, _: Any) -> float:
         (folder / "checkpoint" / "step-3").mkdir(parents=True)
         raise error
 
@@ -171,7 +153,7 @@ def test_the_time_of_a_resumed_trial_counts_all_of_its_attempts(
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(search_outcome.time, "perf_counter", lambda: next(clock))
 
-    def train(call: int, folder: Path) -> float:
+    def train(call: int, folder: Path, _: Any) -> float:
         if call < 3:
             raise KeyboardInterrupt
         if call == 4:  # the search was killed before, so that only the training knows how long it has taken

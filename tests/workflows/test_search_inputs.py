@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from support.endings import quick_endings
+from support.searches import RATES
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.recipe.search_space import TARGETS, Choices, Range, SearchSpace
+from featherweight.recipe.search_space import TARGETS, Choices, SearchSpace
 from featherweight.run.folder import Run
 from featherweight.workflows import search as module
 from featherweight.workflows import training_process
@@ -24,8 +25,6 @@ from featherweight.workflows.train import train
 from featherweight.workflows.training_process import INPUTS, train_for_validation, train_in_a_process
 
 pytest.importorskip("optuna")
-
-RATES = SearchSpace({"training.learning_rate": Range(1e-4, 1e-1, log=True)})
 
 
 @pytest.fixture(scope="module")

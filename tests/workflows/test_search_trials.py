@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.searches import RATES, GoesOn, rows_of, trials_by
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.recipe.search_space import TARGETS, Choices, Range, SearchSpace
+from featherweight.recipe.search_space import TARGETS, Choices, SearchSpace
 from featherweight.run.lock import only_user
 from featherweight.workflows import search as module
 from featherweight.workflows import training_process
@@ -25,25 +24,6 @@ from featherweight.workflows.weigh import weigh
 
 pytest.importorskip("optuna")
 
-RATES = SearchSpace({"training.learning_rate": Range(1e-4, 1e-1, log=True)})
-GoesOn = Callable[[int, float], bool]
-
-
-def trials_by(monkeypatch: pytest.MonkeyPatch, train: Callable[[int, Recipe, GoesOn], float]) -> list[str]:
-    """In place of trainings ``train``, which also gets the number of the call; returns the names of the folders."""
-    folders: list[str] = []
-
-    def instead(recipe: Recipe, folder: Path, goes_on: GoesOn, **_: Any) -> float:
-        folders.append(folder.name)
-        return train(len(folders), recipe, goes_on)
-
-    monkeypatch.setattr(module, "train_in_a_process", instead)
-    return folders
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "trials.csv").open(encoding="utf-8")))
-
 
 def test_an_interrupted_search_numbers_its_trials_without_gaps(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -53,7 +33,7 @@ def test_an_interrupted_search_numbers_its_trials_without_gaps(
             raise KeyboardInterrupt
         return call / 10
 
-    folders, lines = trials_by(monkeypatch, train), []
+    folders, lines = trials_by(monkeypatch, train).folders, []
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=4, announce=lines.append)
@@ -82,18 +62,17 @@ def test_a_trial_that_is_killed_before_it_has_values_is_tried_again(
     searched = Searched.of(without_test_rows(tiny_recipe()), RATES)
     search = Search(searched, tiny_recipe(), tmp_path / "out", storage_url(None, tmp_path / "out"), 2)
     open_study(search).ask()  # the values of the recipe wait for it, but no key has been asked for
-    tried: list[float] = []
-    folders = trials_by(monkeypatch, lambda call, recipe, _: tried.append(recipe.training.learning_rate) or call / 10)
+    tried = trials_by(monkeypatch, lambda call, *_: call / 10)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
-    assert folders == ["0001", "0002"]
-    assert tried[0] == tiny_recipe().training.learning_rate
+    assert tried.folders == ["0001", "0002"]
+    assert tried.rates[0] == tiny_recipe().training.learning_rate
     assert [row["accuracy"] for row in rows_of(tmp_path / "out")] == ["0.1", "0.2"]
 
 
 def test_a_signal_while_a_trial_is_prepared_does_not_lose_it(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = trials_by(monkeypatch, lambda call, *_: call / 10)
+    folders = trials_by(monkeypatch, lambda call, *_: call / 10).folders
     with monkeypatch.context() as broken:
         broken.setattr(module, "weigh", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -106,7 +85,7 @@ def test_a_trial_is_compared_once_in_each_tenth_and_not_stopped_at_its_end(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each trial is worse than all before it, from the first evaluation on.
-    def train(call: int, recipe: Recipe, goes_on: GoesOn) -> float:
+    def train(call: int, _: Path, goes_on: GoesOn) -> float:
         parts = (4, 4, 4, 10, 10) if call < 6 else (10,) if call == 6 else (4, 10)
         for part in parts:
             if not goes_on(part, 1 - call / 10):
@@ -193,7 +172,7 @@ def test_a_second_search_in_the_same_folder_is_refused_and_the_first_goes_on(
                 run_search(tiny_recipe(), out, trials=2, **quiet)
         return call / 10
 
-    assert len(trials_by(monkeypatch, train)) == 0
+    assert trials_by(monkeypatch, train).folders == []
     run_search(tiny_recipe(), out, trials=2, **quiet)
     assert [row["accuracy"] for row in rows_of(out)] == ["0.1", "0.2"]
     assert not (out / ".lock").exists()
@@ -231,7 +210,7 @@ def test_only_a_training_of_the_same_recipe_is_taken_over(
 def test_a_search_of_another_name_does_not_take_over_a_folder(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = trials_by(monkeypatch, lambda call, *_: call / 10)
+    folders = trials_by(monkeypatch, lambda call, *_: call / 10).folders
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
     best = (tmp_path / "out" / "best.toml").read_bytes()
     with pytest.raises(UserError, match=r"out: holds a search called 'tiny'\nName another --out$"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from support.searches import RATES, GoesOn, rows_of, trials_by
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.recipe.search_space import Range, SearchSpace
 from featherweight.run.lock import only_user
 from featherweight.workflows import search as module
 from featherweight.workflows.search import run_search
@@ -22,30 +21,11 @@ from featherweight.workflows.search_study import Search, open_study, storage_url
 
 pytest.importorskip("optuna")
 
-RATES = SearchSpace({"training.learning_rate": Range(1e-4, 1e-1, log=True)})
-GoesOn = Callable[[int, float], bool]
-
 
 def search_in(recipe: Recipe, out: Path, storage: str | None = None) -> Search:
     return Search(
         Searched.of(without_test_rows(recipe), RATES), recipe, out, storage_url(storage, out), 2, lambda _: None
     )
-
-
-def trials_by(monkeypatch: pytest.MonkeyPatch, train: Callable[[int, GoesOn], float]) -> list[tuple[str, float]]:
-    """In place of trainings ``train``, with the number of the call; returns folders and learning rates."""
-    tried: list[tuple[str, float]] = []
-
-    def instead(recipe: Recipe, folder: Path, goes_on: GoesOn, **_: Any) -> float:
-        tried.append((folder.name, recipe.training.learning_rate))
-        return train(len(tried), goes_on)
-
-    monkeypatch.setattr(module, "train_in_a_process", instead)
-    return tried
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "trials.csv").open(encoding="utf-8")))
 
 
 def age_heartbeats(database: Path) -> None:
@@ -75,9 +55,9 @@ def test_a_trial_of_a_local_search_is_not_dead_because_the_machine_has_slept(
     suggested(sibling, RATES)
     study._storage.record_heartbeat(sibling._trial_id)  # type: ignore[attr-defined]
     age_heartbeats(tmp_path / "out" / "search.db")
-    tried = trials_by(monkeypatch, lambda call, _: call / 10)
+    tried = trials_by(monkeypatch, lambda call, *_: call / 10)
     module.work(search, study)
-    assert [folder for folder, _ in tried] == ["0002"]
+    assert tried.folders == ["0002"]
     assert [trial.state.name for trial in study.trials] == ["RUNNING", "COMPLETE"]
 
 
@@ -88,7 +68,7 @@ def test_a_worker_goes_on_after_its_trial_was_taken_over(
     database, lines = tmp_path / "shared.db", []
     search = search_in(tiny_recipe(), tmp_path / "out", f"sqlite:///{database}")
 
-    def train(call: int, goes_on: GoesOn) -> float:
+    def train(call: int, _: Path, goes_on: GoesOn) -> float:
         if call == 1:
             declare_dead(search, database)
             return ends(goes_on)
@@ -97,7 +77,7 @@ def test_a_worker_goes_on_after_its_trial_was_taken_over(
     tried = trials_by(monkeypatch, train)
     shared = {"space": RATES, "trials": 2, "storage": search.storage}
     run_search(tiny_recipe(), tmp_path / "out", **shared, announce=lines.append)
-    assert [folder for folder, _ in tried] == ["0001", "0001", "0002"] and tried[0] == tried[1]
+    assert tried.folders == ["0001", "0001", "0002"] and tried.rates[0] == tried.rates[1]
     assert lines[0].startswith("trial 1 was taken over by another worker") and len(lines) == 3
     assert [row["accuracy"] for row in rows_of(tmp_path / "out")] == ["0.2", "0.3"]
 
@@ -131,9 +111,9 @@ def test_a_trial_waits_for_the_training_that_a_killed_search_has_left(
         if "waits" in line:
             orphan.__exit__(None, None, None)
 
-    tried = trials_by(monkeypatch, lambda call, _: call / 10)
+    tried = trials_by(monkeypatch, lambda call, *_: call / 10)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=announce)
-    assert tried == [("0001", rate)] and rows_of(tmp_path / "out")[0]["accuracy"] == "0.1"
+    assert (tried.folders, tried.rates) == (["0001"], [rate]) and rows_of(tmp_path / "out")[0]["accuracy"] == "0.1"
     assert lines[0].startswith("trial 1 waits: ") and len(lines) == 2
 
 
@@ -143,7 +123,7 @@ def test_a_trial_whose_folder_stays_in_use_is_trained_by_the_next_call(
     left = open_study(search_in(tiny_recipe(), tmp_path / "out")).ask()
     rate = suggested(left, RATES)["training.learning_rate"]
     monkeypatch.setattr(module, "_PATIENCE", 0.0)
-    tried = trials_by(monkeypatch, lambda call, _: call / 10)
+    tried = trials_by(monkeypatch, lambda call, *_: call / 10)
     with (
         only_user(tmp_path / "out" / "trials" / "0001"),
         pytest.raises(
@@ -152,7 +132,7 @@ def test_a_trial_whose_folder_stays_in_use_is_trained_by_the_next_call(
     ):
         run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
-    assert tried == [("0001", rate)]
+    assert (tried.folders, tried.rates) == (["0001"], [rate])
 
 
 def test_two_workers_never_begin_the_same_waiting_trial(tiny_recipe: Any, tmp_path: Path) -> None:
