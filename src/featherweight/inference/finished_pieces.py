@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featherweight.errors import FeatherweightError, UserError
+from featherweight.errors import FeatherweightError, UserError, lacks_memory
 from featherweight.files import replace_file
 from featherweight.formatting import counted
 
@@ -93,13 +93,12 @@ def finished_pieces(
     pieces.remove()
 
 
-_PASSING = (KeyboardInterrupt, SystemExit, FeatherweightError, OSError, MemoryError)
-"""Errors after which the same prediction may succeed: stopped, wrong input, a full disk, too little memory."""
+_PASSING = (KeyboardInterrupt, SystemExit, FeatherweightError, OSError)
+"""Errors after which, as after a lack of memory, the same prediction may succeed: stopped, wrong input, a full disk."""
 
 
 def _may_pass(error: BaseException) -> bool:
-    # The error of a full GPU is a class of torch, which an export does not need.
-    return isinstance(error, _PASSING) or type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, _PASSING) or lacks_memory(error)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
