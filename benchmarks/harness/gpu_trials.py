@@ -145,7 +145,7 @@ def losses_of(job: loop.Job) -> torch.Tensor:
 def reset_memory() -> None:
     """Measure the memory of a GPU anew, where there is one."""
     if torch.cuda.is_available():
-        gc.collect()  # a job holds itself in a circle
+        gc.collect()  # the objects of a job refer to each other, so that only this frees them
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

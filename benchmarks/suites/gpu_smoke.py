@@ -174,13 +174,13 @@ def profile(smoke: Smoke) -> dict[str, Any]:
         for one in averages:
             calls[one.key] += one.count
         # The time of a kernel also stands in the row of the operation that launched it: it counts once.
-        own = [one for one in averages if not on_gpu or one.device_type == torch.autograd.DeviceType.CUDA]
-        operations = [(one.key, getattr(one, key) / 1e6, one.count) for one in own if not one.is_user_annotation]
+        timed = [one for one in averages if not on_gpu or one.device_type == torch.autograd.DeviceType.CUDA]
+        operations = [(one.key, getattr(one, key) / 1e6, one.count) for one in timed if not one.is_user_annotation]
         largest = sorted(operations, key=lambda one: -one[1])[:12]
         found[name] = {
             "seconds": seconds,
             "busy_seconds": sum(own for _, own, _ in operations),
-            "launches": sum(count for name, count in calls.items() if "LaunchKernel" in name),
+            "launches": sum(count for call, count in calls.items() if "LaunchKernel" in call),
             "waits": calls["cudaStreamSynchronize"] + calls["cudaDeviceSynchronize"],
             "largest": {operation[:80]: [own, count] for operation, own, count in largest},
         }

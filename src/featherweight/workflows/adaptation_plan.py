@@ -75,7 +75,7 @@ def begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
 
 
 def _difference(recorded: Mapping[str, Any], plan: Mapping[str, Any]) -> str | None:
-    """The first difference of two plans as a clause, such as ``seed was 0, is 1``; None if there is none.
+    """In which value two plans differ, in words such as "seed was 0, is 1": the first one; None if they are the same.
 
     Keys that ``recorded`` lacks are not compared: earlier versions did not write them.
     """

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from optuna import Study
 
 Work = Callable[[Search, "Study"], None]
-"""A function, defined at the top of a module, that trains the trials of a search until none is left."""
+"""A function that trains the trials of a search until none is left. It is sent to other processes by its name, so it
+must be defined at the top level of a module."""
 
 
 def work_together(search: Search, workers: int, work: Work) -> None:
