@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from featherweight.evaluation.differences import Difference, compare_pairs
+from featherweight.evaluation.stored_predictions import stored_predictions
 from featherweight.run.folder import Run
 
 OPPONENT, OURS = "r4", "best-"
@@ -39,9 +39,7 @@ def right_rows(run: Run) -> Record:
 
     ``sha256`` is that of the rows' text keys and labels: runs with the same value were tested on the same rows.
     """
-    columns = ["row", "text_key", "label", "predicted"]
-    table = pq.read_table(run.folder / "predictions.parquet", columns=columns, filters=[("split", "=", "test")])
-    rows = table.sort_by("row").to_pydict()
+    rows = stored_predictions(run, "test")
     right = [label == predicted for label, predicted in zip(rows["label"], rows["predicted"], strict=True)]
     known = json.dumps([rows["text_key"], rows["label"]]).encode()
     bits = np.packbits(np.array(right, dtype=bool)).tobytes().hex()
@@ -59,15 +57,17 @@ def pairs(records: dict[str, Record]) -> list[Pair]:
 
     ``records`` are the result files of single runs, by name. The p-values are corrected for all pairs.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
+    seeds: dict[tuple[str, str], list[str]] = {}
     for name, record in records.items():
         if "test_right" in record:
-            groups.setdefault((_trained_and_tested(record), _recipe(record)), []).append(name)
-    known = [(names, records[names[0]]["recipe"]["name"], key[0]) for key, names in groups.items()]
-    found = [(ours, theirs) for ours, recipe, key in known if recipe.startswith(OURS)
-             for theirs, other, their_key in known if other == OPPONENT and their_key == key]  # fmt: skip
+            seeds.setdefault((_trained_and_tested(record), _recipe(record)), []).append(name)
+    named = {name: record["recipe"]["name"] for name, record in records.items()}
+    found = [(ours, theirs) for (rows, _), ours in seeds.items() for (same, _), theirs in seeds.items()
+             if rows == same and named[ours[0]].startswith(OURS) and named[theirs[0]] == OPPONENT]  # fmt: skip
+    if not found:
+        return []
     correct = {names[0]: _correct([records[name] for name in names]) for pair in found for names in pair}
-    differences = compare_pairs([(ours[0], theirs[0]) for ours, theirs in found], correct) if found else []
+    differences = compare_pairs([(ours[0], theirs[0]) for ours, theirs in found], correct)
     return [Pair(ours, theirs, records[ours[0]]["weight"]["total"], difference)
             for (ours, theirs), difference in zip(found, differences, strict=True)]  # fmt: skip
 

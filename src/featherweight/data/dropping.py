@@ -53,8 +53,7 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
             f"data.drop: none of the {len(listed):,} rows in {drop} is a training row\n"
             "The file was made for other data, or the data was changed; write it again with `featherweight noise`"
         )
-    places = np.array(kept, np.int64)
-    left = replace(rows.take(places), places=places if rows.places is None else rows.places[places])
+    left = replace(rows.take(np.array(kept, np.int64)), places=rows.positions[kept])
     if missing := next((name for name, count in zip(names, left.counts, strict=True) if not count), None):
         raise UserError(f"data.drop: {drop} leaves no training row with the label {missing!r}; remove lines from it")
     are = "is" if len(rows) - len(kept) == 1 else "are"

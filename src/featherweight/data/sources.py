@@ -62,6 +62,14 @@ class Rows:
         return len(self.texts)
 
     @property
+    def positions(self) -> NDArray[np.int64]:
+        """Position of each row in the data, from 0, [rows]; rows that were left out are counted, too.
+
+        Validation rows that were split off the training rows are counted among themselves instead.
+        """
+        return np.arange(len(self)) if self.places is None else self.places
+
+    @property
     def several(self) -> bool:
         """Whether a text may have several labels."""
         return self.labels is not None and self.labels.ndim > 1

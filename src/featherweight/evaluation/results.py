@@ -41,7 +41,7 @@ def evaluate_rows(
     else:
         figures = evaluate(logits, rows.labels, names, **options)
         errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, names, evaluation.mistakes)
-    numbers = _row_numbers(rows)
+    numbers = rows.positions
     mistakes = [{**error, "row": int(numbers[error["row"]]), "text": shown(error["text"])} for error in errors]
     return {**figures, "mistakes": mistakes}
 
@@ -58,7 +58,7 @@ def prediction_columns(
     probabilities = task.probabilities(logits, temperature).astype(np.float32)
     columns: dict[str, Any] = {
         "split": [split] * len(rows.texts),
-        "row": _row_numbers(rows),
+        "row": rows.positions,
         "text_key": [text_key(text) for text in rows.texts],
         "label": _objects(task.named(rows.labels, rows.label_names)),
         "predicted": _objects(task.named(task.predict(logits, temperature), rows.label_names)),
@@ -69,14 +69,6 @@ def prediction_columns(
 def _objects(values: list[Any]) -> np.ndarray:
     """The values as an array of one dimension, even if they are lists of equal length."""
     return np.fromiter(values, dtype=object, count=len(values))
-
-
-def _row_numbers(rows: Rows) -> np.ndarray:
-    """The index of each row in its data source, from 0; rows that were left out are counted too.
-
-    Validation rows that were split off the training rows are counted among themselves instead.
-    """
-    return np.arange(len(rows.texts)) if rows.places is None else rows.places
 
 
 def write_evaluation(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.errors import UserError, damaged, first_line
+from featherweight.errors import UserError
+from featherweight.evaluation.stored_predictions import stored_predictions
 from featherweight.hints import to_set
 from featherweight.recipe import Recipe
 from featherweight.run.figures import metrics_of
@@ -74,7 +75,7 @@ def judged_rows(runs: Sequence[Run], split: str) -> dict[Path, Judged]:
     """
     judged, first = {}, None
     for run in runs:
-        columns = _predictions(run, split)
+        columns = stored_predictions(run, split)
         first = first or (run, columns)
         _require_same_task(run, first[0])
         _require_same_rows(run, columns, *first, split)
@@ -103,30 +104,6 @@ def _require_same_task(run: Run, other: Run) -> None:
             f"{run.folder}: its task is {run.recipe.task}, but the task of {other.folder} is {other.recipe.task}; runs "
             "are compared on the same task only"
         )
-
-
-def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = run.folder / "predictions.parquet"
-    if not path.is_file():
-        raise UserError(f"{path}: missing; finish the run with --resume, or restore the file")
-    try:
-        columns = ["row", "text_key", "label", "predicted"]
-        table = pq.read_table(path, columns=columns, filters=[("split", "=", split)])
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise damaged(path, first_line(error)) from None
-    if not table.num_rows:
-        raise damaged(path, f"it has no {split} rows")
-    for name in columns:
-        kind = table.schema.field(name).type
-        lists = run.recipe.task == "multi-label" and name in ("label", "predicted") and pa.types.is_list(kind)
-        kind_of_text = kind.value_type if lists else kind
-        text = pa.types.is_string(kind_of_text) or pa.types.is_large_string(kind_of_text)
-        if not (pa.types.is_integer(kind) if name == "row" else text):
-            raise damaged(path, f"column {name!r} has the type {kind}")
-    return table.sort_by("row").to_pydict()
 
 
 def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[str, Any], split: str) -> None:

@@ -192,10 +192,9 @@ def move_to_engine(network: Network, engine: Engine) -> None:
     for all other networks, transformers' own forward pass is used.
     """
     network.to(engine.device)
-    head = {id(tensor) for module in network.head_parts() for tensor in module.parameters()}
+    head = _tensors_of_the_head(network)
     for parameter in network.parameters():
         if not parameter.requires_grad:
-            # The head is computed in fp32. In a merged model it is frozen, like everything else.
             converted = parameter.ndim > 1 and id(parameter) not in head
             # Small tensors are copied as well: a single view would keep the whole weight file mapped into memory.
             parameter.data = parameter.data.to(engine.dtype if converted else parameter.dtype, copy=True)
@@ -214,12 +213,16 @@ def store_biases(network: Network, dtype: torch.dtype) -> None:
 
     Otherwise autocast would convert them in each forward pass.
     """
-    head = {module for part in network.head_parts() for module in part.modules()}
+    head = _tensors_of_the_head(network)
     for module in network.encoder.modules():
-        if module in head or not isinstance(module, nn.Linear) or module.bias is None:
-            continue
-        if not module.bias.requires_grad:
-            module.bias.data = module.bias.data.to(dtype)
+        bias = module.bias if isinstance(module, nn.Linear) else None
+        if bias is not None and not bias.requires_grad and id(bias) not in head:
+            bias.data = bias.data.to(dtype)
+
+
+def _tensors_of_the_head(network: Network) -> set[int]:
+    """The ids of the tensors of the head. It is computed in fp32, also if it is frozen, as in a merged model."""
+    return {id(tensor) for part in network.head_parts() for tensor in part.parameters()}
 
 
 def autocast(engine: Engine) -> torch.autocast:

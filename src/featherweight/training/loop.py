@@ -110,7 +110,7 @@ def _run_steps(
     prefix: Prefix | None,
 ) -> None:
     training = job.recipe.training
-    fused = most_unread(job) > 1  # else AdamW counts its steps on the CPU: on a GPU it would wait for each count
+    fused = bool(optimizer.defaults["fused"])  # if not, AdamW counts its steps on the CPU, so as not to wait for a GPU
     model, optimizer = job.accelerator.prepare(job.network, optimizer, device_placement=[True, fused])
     warmup = warmup_steps(training.warmup, order.total_steps)
     clock, overflows = Clock(state.seconds), OverflowCounter()

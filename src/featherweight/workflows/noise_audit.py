@@ -233,7 +233,7 @@ def _audit(recipe: Recipe, rows: Rows, probabilities: NDArray[np.float64], folds
         texts=texts,
         labels=labels,
         label_names=rows.label_names,
-        places=np.arange(len(rows)) if rows.places is None else rows.places,
+        places=rows.positions,
         noise=label_noise(labels, probabilities),
         repeated=len(pairs),
         contradictions=[pair for pair in pairs if labels[pair.first] != labels[pair.second]],

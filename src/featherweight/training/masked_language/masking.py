@@ -54,8 +54,11 @@ class Masking:
         special = torch.isin(plain.input_ids, self._special)
         masked, labels = self._collator.torch_mask_tokens(plain.input_ids, special_tokens_mask=special)
         chosen = labels != -100
-        types = None if plain.token_types is None else plain.token_types.to(self._device)
-        ids, mask, which, targets = (
-            tensor.to(self._device) for tensor in (masked, plain.attention_mask, chosen, labels[chosen])
+        device, types = self._device, plain.token_types
+        return MaskedBatch(
+            masked.to(device),
+            plain.attention_mask.to(device),
+            chosen.to(device),
+            labels[chosen].to(device),
+            token_types=None if types is None else types.to(device),
         )
-        return MaskedBatch(ids, mask, which, targets, types)
