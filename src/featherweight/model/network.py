@@ -109,7 +109,13 @@ class Network(nn.Module):
         ELECTRA and some DeBERTa models take them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT have no
         types.
         """
-        return types_read(self.base_model(), token_types)
+        if self.lean is None:
+            return types_read(self.base_model(), token_types)
+        # A bare encoder has no ``forward`` to ask; the lean pass reads types wherever there is a table of them.
+        encoder = self.plain_encoder()
+        if token_types is None or getattr(encoder.config, "type_vocab_size", 2) == 1:
+            return {}
+        return {"token_type_ids": token_types} if hasattr(encoder.embeddings, "token_type_embeddings") else {}
 
     def base_model(self) -> Any:
         """transformers' model without PEFT's wrapper: the encoder, or the classification model that contains it."""
