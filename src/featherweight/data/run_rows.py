@@ -30,7 +30,7 @@ def rows_of_run(run: Run, part: str, labels: Sequence[str], difference: Callable
 
     Raises NotThere if the data is in neither folder, and UserError if its rows have changed.
     """
-    recipe, source = run.recipe, _source(run.recipe, part)  # read here: ``run.folder`` may be a relative path
+    recipe, source = run.recipe, _source(run.recipe, part)
     places = Path(_environment(run).get("working_folder", ".")), Path()
     missing, changed = list[UserError](), list[UserError]()
     for place in dict.fromkeys(path.resolve() for path in places if path.is_dir()):

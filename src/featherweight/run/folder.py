@@ -24,12 +24,21 @@ class Run:
 
     def __init__(self, folder: str | Path) -> None:
         require_path(folder, "Run", "the path of a run folder")
-        self.folder = Path(folder)
-        if not (self.folder / "recipe.toml").is_file():
-            raise UserError(f"{folder}: not a run folder {no_run_because(self.folder)}")
-        environment = self.folder / "environment.json"
+        given = Path(folder)
+        if not (given / "recipe.toml").is_file():
+            raise UserError(f"{folder}: not a run folder {no_run_because(given)}")
+        self._given, self._absolute = given, given.absolute()
+        environment = given / "environment.json"
         if os.path.lexists(environment):
             _require_version(read_object(environment), environment, FORMAT)
+
+    @property
+    def folder(self) -> Path:
+        """The folder as it was given; its absolute path if the working folder has changed since."""
+        try:
+            return self._given if self._given.absolute() == self._absolute else self._absolute
+        except FileNotFoundError:  # the working folder was removed
+            return self._absolute
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
