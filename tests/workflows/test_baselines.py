@@ -84,6 +84,30 @@ def test_a_baseline_of_another_recipe_is_refused_before_any_training(tiny_recipe
     assert not (tmp_path / "one").exists()
 
 
+def test_a_probe_on_other_weights_is_refused_and_a_bag_of_words_is_kept(tiny_recipe: Any, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    recipe = tiny_recipe("bert")
+    backbone = shutil.copytree(recipe.backbone.name, tmp_path / "backbone")
+    recipe = recipe.with_values(backbone={"name": str(backbone)})
+    for kind in ("linear-probe", "tfidf-svm"):
+        run_baseline(kind, recipe, tmp_path / kind)
+    written = (tmp_path / "linear-probe" / "evaluation.json").stat().st_mtime_ns
+    run_baseline("linear-probe", recipe, tmp_path / "linear-probe")
+    weights = next(backbone.glob("*.safetensors"))
+    save_file({name: tensor + torch.ones_like(tensor) for name, tensor in load_file(weights).items()}, weights)
+    with pytest.raises(UserError, match="linear-probe: holds a baseline of a backbone whose weights have changed"):
+        run_baseline("linear-probe", recipe, tmp_path / "linear-probe")
+    assert (tmp_path / "linear-probe" / "evaluation.json").stat().st_mtime_ns == written
+    run_baseline("tfidf-svm", recipe, tmp_path / "tfidf-svm")
+    environment = tmp_path / "linear-probe" / "environment.json"
+    values = json.loads(environment.read_text("utf-8"))
+    del values["backbone"]
+    environment.write_text(json.dumps(values), "utf-8")  # as an early version wrote it: nothing is known to differ
+    run_baseline("linear-probe", recipe, tmp_path / "linear-probe")
+
+
 @pytest.mark.slow
 def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_path: Path) -> None:
     import torch

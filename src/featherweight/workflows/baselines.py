@@ -34,7 +34,8 @@ RATE_SHARE = 0.1
 def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> Run:
     """Train and evaluate the baseline ``kind`` (a key of ``TITLES``) on the data of ``recipe``; no model is saved.
 
-    A finished baseline in ``folder`` is not trained again. Raises UserError if it belongs to another recipe.
+    A finished baseline in ``folder`` is not trained again. Raises UserError if it belongs to another recipe, to other
+    rows, or to other weights of the backbone.
     """
     require_same_baselines({kind: folder}, recipe)
     recipe = baseline_recipe(kind, recipe)
@@ -74,7 +75,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
-    """Raise UserError if one of ``folders`` has a baseline that was trained by another recipe or on other rows.
+    """Raise UserError if one of ``folders`` has a baseline of another recipe, other rows, or another backbone.
 
     The keys of ``folders`` are kinds of baselines, as in ``TITLES``.
     """
@@ -83,11 +84,16 @@ def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
     for kind, folder in begun.items():
         if Run(folder).recipe != recipes[kind]:
             raise _taken(folder, "another recipe (baselines take the first recipe and the first seed)")
-    finished = [folder for folder in begun.values() if is_complete(folder)]
+    finished = {kind: folder for kind, folder in begun.items() if is_complete(folder)}
     fingerprints = _fingerprints(load_splits(recipe)) if finished else {}
-    for folder in finished:
-        if changed_part(Run(folder).environment, fingerprints):
+    sha256 = resolve_backbone(recipe.backbone).sha256 if finished.keys() & ON_THE_BACKBONE else None
+    for kind, folder in finished.items():
+        environment = Run(folder).environment
+        if changed_part(environment, fingerprints):
             raise _taken(folder, "rows that have changed since")
+        trained_on = (environment.get("backbone") or {}).get("sha256", sha256)  # early versions did not store it
+        if kind in ON_THE_BACKBONE and trained_on != sha256:
+            raise _taken(folder, "a backbone whose weights have changed since")
 
 
 def _taken(folder: Path, whose: str) -> UserError:
