@@ -24,6 +24,13 @@ from featherweight import formatting
     ("without_paths", "/home/ann/my data/a.csv: 3 of 4 rows", "a.csv: 3 of 4 rows"),
     ("without_paths", r"C:\Users\ann\a.csv and ~/b/c.csv", "a.csv and c.csv"),
     ("without_paths", "https://example.org/a/b.csv, 1/2 left", "https://example.org/a/b.csv, 1/2 left"),
+    ("without_paths", "/home/ann/Smith, John/a.csv: 3 of 4 rows", "a.csv: 3 of 4 rows"),
+    ("without_paths", "--out '/home/ann/new, old/my run' --resume", "--out 'my run' --resume"),
+    ("without_paths", "/home/Ann's/data (1) [b]/x  y, z & e\u0301/a.csv, 1/2 left", "a.csv, 1/2 left"),
+    ("without_paths", """'/home/Ann'"'"'s/a, b/c.csv' and d/e.csv""", "'c.csv' and d/e.csv"),
+    ("without_paths", r"C:\Users\Ann, Bob\My Docs\a.csv, ~ann/b c/d.csv", "a.csv, d.csv"),
+    ("without_paths", "/home/a/b, /home/c/d,/home/e/f and ../g/h or ~/i/j", "b, d,f and h or j"),
+    ("without_paths", "in /home/ann/, or/and in /data", "in ann/, or/and in /data"),
 ])  # fmt: skip
 def test_a_value_in_words(function: str, given: Any, words: str) -> None:
     assert getattr(formatting, function)(given) == words

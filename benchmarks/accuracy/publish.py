@@ -17,6 +17,7 @@ from harness.recording import read_results
 from pages.paired import right_rows
 from pages.write import filled, rendered
 
+from featherweight import formatting
 from featherweight.budget.plan import resolve_auto
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
@@ -79,11 +80,17 @@ def recipe_values(recipe: Recipe) -> dict[str, Any]:
 
 
 def without_paths(values: dict[str, Any], recipes: Iterable[Recipe], names: dict[str, str]) -> dict[str, Any]:
-    """``values`` with what ``recipes`` read (rows, backbones) by its name alone, wherever it stands, keys included."""
+    """``values`` with what ``recipes`` read (rows, backbones, runs) by its name alone, wherever it stands.
+
+    Other paths lose their folders, too. Keys are texts like all others.
+    """
     sources: set[str] = set()
     for recipe in recipes:
-        data = recipe.data
-        sources |= {data.train, data.test, data.validation, recipe.backbone.name, *recipe.evaluation.shift} - {None}
+        data, training = recipe.data, recipe.training
+        rows = {data.train, data.test, data.validation, data.drop, *recipe.evaluation.shift}
+        sources |= (rows | {recipe.backbone.name, recipe.adapter.start_from, *training.teacher, *training.soup}) - {
+            None
+        }
     text = json.dumps(values)
     for source in sorted(sources, key=len, reverse=True):
         # A file goes by its name alone: its path on the machine is not published.
@@ -93,7 +100,16 @@ def without_paths(values: dict[str, Any], recipes: Iterable[Recipe], names: dict
         around = "" if "/" in source else '"'
         found, shown = (around + json.dumps(one)[1:-1] + around for one in (source, name))
         text = text.replace(found, shown)
-    return json.loads(text)
+    return _without_folders(json.loads(text))
+
+
+def _without_folders(value: Any) -> Any:
+    """``value`` with ``formatting.without_paths`` of every text, at any depth, keys included."""
+    if isinstance(value, dict):
+        return {formatting.without_paths(key): _without_folders(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(each) for each in value]
+    return formatting.without_paths(value) if isinstance(value, str) else value
 
 
 def made_on(runs: Sequence[Run]) -> dict[str, Any]:

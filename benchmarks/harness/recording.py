@@ -16,6 +16,7 @@ from typing import Any
 
 from featherweight import __version__
 from featherweight.environment import describe_machine, versions
+from featherweight.formatting import without_paths
 
 RESULTS = Path(__file__).parents[1] / "results"
 PROMISED = ("benchmark", "name", "date", "machine", "versions", "seeds", "data", "settings", "runs", "summary")
@@ -23,7 +24,7 @@ PROMISED = ("benchmark", "name", "date", "machine", "versions", "seeds", "data",
 
 _SETTINGS_OF_THE_SHELL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "LD_PRELOAD", "ONEDNN_MAX_CPU_ISA")
 # A path from the root (of two parts or more), a drive, a home folder, or an address.
-_MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])(?:/[\w.@+-]+){2,}|(?:^|[\s\"])[A-Za-z]:\\|~/|://")
+_MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])/[\w.@+-][\w.@+, -]*/[\w.@+-]|(?:^|[\s\"])[A-Za-z]:\\|~/|://")
 _LONGEST_TEXT, _LONGEST_LINE = 400, 450
 Figure = str | Callable[[dict[str, Any]], Any]
 
@@ -135,7 +136,8 @@ def machine_folder() -> str:
 
 def presentable(text: str) -> str:
     """``text`` (an error's last line, say) with paths from the root cut down to their last parts, and not too long."""
-    return re.sub(r"(?<![\w.@+-])(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", text).replace("://", ":")[: _LONGEST_TEXT // 2]
+    short = re.sub(r"(?<![\w.@+-])(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", without_paths(text))
+    return short.replace("://", ":")[: _LONGEST_TEXT // 2]
 
 
 def spread(values: Iterable[float | None]) -> dict[str, Any] | None:

@@ -102,9 +102,20 @@ def in_sentence(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-_PATH = re.compile(r"(?<![\w/:])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@+ -]*[\w.@+-])+[/\\]([\w.@+-]+)")
+_START = r"(?:~[\w.-]*|\.{1,2}|[A-Za-z]:)?[/\\]"
+_ENDINGS = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "toml", "zip", "gz", "bz2", "xz")
+_AFTER_NO_FILE = "".join(rf"(?<!\.{ending})" for ending in _ENDINGS)
+# Apostrophes between letters, also as a shell writes them, and brackets in pairs are part of a folder's name.
+_CHARACTERS = r"""(?:[^\s,;:/\\()\[\]{}<>|*?"'`]|(?<=\w)(?:'|'"'"')(?=\w)|\([^()/\\:"]*\)|\[[^\[\]/\\:"]*\])+"""
+# So are blanks and commas inside it, unless a file's name ends before them, or another path begins after them.
+_FOLDER = rf"{_CHARACTERS}(?:{_AFTER_NO_FILE}[ ,;]++(?!{_START}){_CHARACTERS})*"
+_FOLDERS = re.compile(rf"(?<![\w/:~.]){_START}(?:{_FOLDER}[/\\])+(?=[^\s,;:/\\)\]'\"])")
 
 
 def without_paths(text: str) -> str:
-    """``text`` with only the last part of each file path, because paths reveal folders of the user's machine."""
-    return _PATH.sub(r"\1", text)
+    """``text`` with only the last part of each file path, because paths reveal folders of the user's machine.
+
+    Names of folders may have blanks and commas, so that where a path ends in running text is a guess. Relative paths
+    stay, unless they begin with ``./`` or ``../``.
+    """
+    return _FOLDERS.sub("", text)

@@ -27,7 +27,10 @@ class TestRecording:
         assert record["seeds"] == [0, 1] and record["data"]["train_rows"] == 816
         assert record["date"].startswith("20") and record["date"].endswith("+00:00")
 
-    @pytest.mark.parametrize("text", ["/home/someone/train.csv", "see https://example.org", "~/data", "row " * 200])
+    @pytest.mark.parametrize("text", [
+        "/home/someone/train.csv", "/my data/a.csv", "/one, two/a.csv", "see https://example.org", "~/data",
+        "row " * 200,
+    ])  # fmt: skip
     def test_what_belongs_to_the_machine_or_the_data_is_refused(self, text: str, load: Load, tmp_path: Path) -> None:
         record = a_record(load, "train", "train-minilm", settings={"data": text})
         with pytest.raises(ValueError, match="no place in a result"):
@@ -57,6 +60,7 @@ class TestRecording:
             load("harness.recording").presentable("OSError: /tmp/a/b/model.safetensors: gone")
             == "OSError: model.safetensors: gone"
         )
+        assert load("harness.recording").presentable("OSError: '/tmp/a, b/c d/e.csv': gone") == "OSError: 'e.csv': gone"
         assert load("harness.recording").presentable("tests/a/test_b.py::test_c") == "tests/a/test_b.py::test_c"
 
     def test_spread_and_ratios_go_run_by_run(self, load: Load) -> None:

@@ -70,3 +70,22 @@ def test_a_command_says_what_was_set_and_taken_away(tmp_path: Path) -> None:
     assert said.startswith("featherweight train r3 --set ") and str(tmp_path) not in said
     assert Recipe.load("r3", shlex.split(said)[4::2]).adapter == recipe.adapter
     assert "'data.train=my file.csv'" in said and "budget=900000" in said and said.count("--set") == 3
+
+
+def test_no_path_is_published_whatever_its_folders_are_called() -> None:
+    folder = "/home/Smith, John/my data"
+    recipe = Recipe.load("newsbriefs").with_values(
+        data={"train": f"{folder}/a.csv"}, adapter={"start_from": f"{folder}/runs/a run"}
+    )
+    warning = f"{folder}/lists, old/b.csv: 3 of 4 rows, see {folder}/a.csv"
+    values = {
+        "started_from": {"run": recipe.adapter.start_from},
+        "warnings": [warning],
+        "remedies": {warning: f"featherweight train '{folder}/c.csv' --out '{folder}/new'"},
+    }
+    shown = "b.csv: 3 of 4 rows, see rows"
+    assert publish.without_paths(values, [recipe], {"a.csv": "rows"}) == {
+        "started_from": {"run": "a run"},
+        "warnings": [shown],
+        "remedies": {shown: "featherweight train 'c.csv' --out 'new'"},
+    }

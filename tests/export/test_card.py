@@ -69,11 +69,12 @@ def test_the_card_leaves_out_commands_for_the_owner_of_the_data(finished_run: Ru
     shutil.copytree(finished_run.folder, folder)
     environment = json.loads((folder / "environment.json").read_text("utf-8"))
     warning = "labels differ: write them alike"
-    environment["warnings"] = [warning]
+    environment["warnings"] = [warning, "the rows of /home/Smith, John/my data/b.csv are few"]
     environment["remedies"] = {warning: "python -c 'import pandas; \"/home/me/my a.csv\"'"}
     (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
     text = render_card(folder)
     assert "- Labels differ: write them alike." in text and "my a.csv" not in text
+    assert "- The rows of b.csv are few." in text
 
 
 def test_what_is_shared_of_a_run_classifies_like_it_and_names_no_folder(
