@@ -139,7 +139,7 @@ def read_request(data: bytes) -> None:
     pairs, explained = divmod(data[0] if data else 0, 2)
     schemas = request_models(FakeModel(("premise", "hypothesis") if pairs % 2 else None), Limits())
     try:
-        asked: Any = read(schemas[explained], data[1:])
+        asked: Any = read(schemas[explained], data[1:], Limits().texts)
         if explained:
             text = tuple(asked.text) if pairs % 2 else asked.text
             for span in spans_of(text, Limits()):

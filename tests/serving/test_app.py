@@ -131,6 +131,29 @@ def test_refusals_are_json_that_says_what_is_wrong(
     assert not re.search("Input should|should have|Field required", error["message"]), "these are words of pydantic"
 
 
+@pytest.mark.parametrize("path", ["/v1/classify", "/v1/explain"])
+@pytest.mark.parametrize("body", [
+    b"{" + b",".join(b'"%x":1' % number for number in range(100_000)) + b"}", b'{"x": [' + b"{}," * 300_000 + b"{}]}",
+    b'{"texts": [' + b"[]," * 300_000 + b"[]]}", b'{"texts": ["' + b":" * 5000 + b'"' + b',""' * 300_000 + b"]}",
+])  # fmt: skip
+def test_a_body_of_very_many_keys_or_values_is_refused_unread(
+    path: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pydantic.BaseModel.model_validate_json", None)  # it takes up to 0.7 s, and all others wait
+    answer = ask("POST", path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    send = "at most 256 texts, as in {" if path == "/v1/classify" else "one text, as in {"
+    assert answer.json()["error"]["message"].startswith(f"the body: has too many keys and values; send {send}")
+
+
+def test_texts_may_have_any_number_of_the_characters_of_json() -> None:
+    texts = ['{"12:30": [[]]}, \\"' * 40] * 256
+    assert classify(texts).status_code == 200
+    assert "texts: has 100,000 texts; send at most 256" in classify(["a"] * 100_000).text
+    many = {"model": FakeModel(pair=("a", "b")), "limits": Limits(texts=5000, queue=5000)}
+    assert classify([["a", "b"]] * 5000, **many).status_code == 200
+
+
 @pytest.mark.parametrize("texts", [["a goal"], [["a"]], [["a", "b", "c"]], [{"a": 1}]])
 def test_what_is_no_pair_is_refused_with_an_example_of_one(texts: Any) -> None:
     message = classify(texts, model=FakeModel(pair=("premise", "hypothesis"))).json()["error"]["message"]

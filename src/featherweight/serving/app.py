@@ -63,7 +63,7 @@ class Service:
 
     async def classify(self, request: Request) -> BaseModel:
         """Classify the texts of a request to /v1/classify; the answer has labels and probabilities of each text."""
-        asked: Any = schemas.read(self.classify_schema, await request.body())
+        asked: Any = schemas.read(self.classify_schema, await request.body(), self.limits.texts)
         texts = [tuple(text) for text in asked.texts] if self.model.pair else asked.texts
         probabilities, tokens = await self._answer(request, self.batcher.probabilities(texts))
         names, results = self.model.labels, []
@@ -75,7 +75,7 @@ class Service:
 
     async def explain(self, request: Request) -> BaseModel:
         """Explain the text of a request to /v1/explain; the answer has the effect of each word on one probability."""
-        asked: Any = schemas.read(self.explain_schema, await request.body())
+        asked: Any = schemas.read(self.explain_schema, await request.body(), self.limits.texts)
         if asked.label is not None and asked.label not in self.model.labels:
             raise Refusal(422, "label: is no class of this model; /v1/model lists the classes")
         text = tuple(asked.text) if self.model.pair else asked.text

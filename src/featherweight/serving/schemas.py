@@ -6,6 +6,8 @@ The request models are classes made when a server starts: they contain its limit
 from __future__ import annotations
 
 import json
+import re
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
@@ -19,6 +21,12 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 _EXAMPLES = ("Central bank holds rates as growth slows", "Striker signs for rivals in record move")
 _MOST_ERRORS = 3
+_MOST_PARTS = 4096
+"""Keys, strings and closed lists and objects of a body that is read; a megabyte of them takes pydantic 0.7 s."""
+_PARTS_OF_A_TEXT = 8
+"""The same for each text of the limit, if that is more: a pair has three."""
+_PART = re.compile(rb'"(?:[^"\\]+|\\.)*+"?|[:\]}]', re.DOTALL)
+"""A string, which may be cut off, or what a key or a closed list or object has outside of strings."""
 
 
 class Request(BaseModel):
@@ -133,10 +141,16 @@ def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[
     return classify, explain
 
 
-def read(schema: type[Asked], body: bytes) -> Asked:
-    """The request in ``body``. Raises Refusal: 400 if ``body`` is no JSON, 422 if it does not fit ``schema``."""
+def read(schema: type[Asked], body: bytes, most_texts: int) -> Asked:
+    """The request in ``body``. Raises Refusal: 400 if ``body`` is no JSON, 422 if it does not fit ``schema``.
+
+    A body with far more keys and values than ``most_texts`` texts need is refused before it is parsed.
+    """
     if not body.strip():
         raise Refusal(400, f"the body is empty; send {_example(schema)}")
+    if _has_more_parts(body, max(_MOST_PARTS, _PARTS_OF_A_TEXT * most_texts)):
+        texts = f"at most {counted(most_texts, 'text')}" if "texts" in schema.model_fields else "one text"
+        raise Refusal(422, f"the body: has too many keys and values; send {texts}, as in {_example(schema)}")
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -146,6 +160,13 @@ def read(schema: type[Asked], body: bytes) -> Asked:
         raise Refusal(400, f"the body is no valid JSON in UTF-8 ({reason})")
     more = f"; and {len(found) - _MOST_ERRORS} more" if len(found) > _MOST_ERRORS else ""
     raise Refusal(422, "; ".join(_in_words(one, schema) for one in found[:_MOST_ERRORS]) + more)
+
+
+def _has_more_parts(body: bytes, most: int) -> bool:
+    """Whether JSON has more than ``most`` keys, strings and closed lists and objects; texts may have any characters."""
+    if sum(map(body.count, (b":", b"]", b"}"))) <= most:
+        return False  # long lists of texts, too: pydantic refuses them at once, and says how many they are
+    return sum(1 for _ in islice(_PART.finditer(body), most + 1)) > most
 
 
 def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
