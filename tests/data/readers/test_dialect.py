@@ -221,10 +221,8 @@ def test_other_sets_in_the_layout_of_ag_news_are_not_taken_for_it(tmp_path: Path
 
 
 def test_names_are_proposed_by_what_the_columns_hold() -> None:
-    assert proposed_names([("Web", "Some long text"), ("Sport", "Another text"), ("Web", "And more")]) == [
-        "label",
-        "text",
-    ]
+    rows = [("Web", "Some long text"), ("Sport", "Another text"), ("Web", "And more")]
+    assert proposed_names(rows) == ["label", "text"]
     assert proposed_names([("a text alone",)]) == ["text"]
 
 
@@ -249,9 +247,8 @@ def test_nul_bytes_at_the_end_and_the_rule_of_a_markdown_table_are_no_rows(tmp_p
 
 
 def test_a_line_of_a_total_is_named_as_one(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"line 5: 1 field, but the first line has 2\nIf the line is no row, such as a total"
-    ):
+    words = r"line 5: 1 field, but the first line has 2\nIf the line is no row, such as a total"
+    with pytest.raises(UserError, match=words):
         read(written(tmp_path, "text,label\none,a\ntwo,b\n\nTotal: 2\n"))
 
 
