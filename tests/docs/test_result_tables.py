@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_a_command_says_what_was_set_and_taken_away(tmp_path: Path) -> None:
     assert said.startswith("featherweight train r3 --set ") and str(tmp_path) not in said
     assert Recipe.load("r3", shlex.split(said)[4::2]).adapter == recipe.adapter
     assert "'data.train=my file.csv'" in said and "budget=900000" in said and said.count("--set") == 3
+
+
+def test_the_progress_in_the_guide_is_that_of_the_built_in_recipe() -> None:
+    page = (ROOT / "docs" / "guide" / "train.md").read_text("utf-8")
+    published = json.loads((ROOT / "docs" / "results" / "newsbriefs.json").read_text("utf-8"))
+    training, rows = Recipe.load("newsbriefs").training, published["environment"]["data"]["train"]["rows"]
+    steps = int(training.epochs * rows / training.batch_size)
+    curve = {one["step"]: one for one in published["validation_curve"]}
+    shown = re.search(r"step +(\d+)  validation accuracy ([\d.]+%) .* loss ([\d.]+)  best so far\n", page)
+    moving = re.search(r"step +\d+/(\d+) .* best validation ([\d.]+%)  (\d+) s left\n", page)
+    assert shown and moving and max(curve) == int(moving[1]) == steps
+    first = curve[int(shown[1])]
+    accuracy = f"{first['accuracy']:.2%}"
+    assert (shown[2], shown[3], moving[2]) == (accuracy, f"{first['loss']:.4f}", accuracy)
+    assert int(moving[3]) < published["environment"]["training_seconds"]
 
 
 def test_no_path_is_published_whatever_its_folders_are_called() -> None:
