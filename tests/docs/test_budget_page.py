@@ -120,11 +120,16 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     assert f"| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | {difference} | 2.04× |" in page
     assert (
         "| LoRA+ | – | – | diverged | – | – |" in page
-        and "| cosine schedule | – | – | not measured yet | – | – |" in page
+        and page.count("cosine schedule") == 1
+        and "\nNot measured yet:\n\n- cosine schedule\n" in page
         and "95% interval is ±4.3 standard errors" in page
         and "of 2 changes without" in page
     )
-    assert "The recipe agnews-minilm with training.epochs=10, on 57,362 rows" in page and "Not measured" not in page
+    assert "The recipe agnews-minilm with training.epochs=10, on 57,362 rows" in page and "**Not measured" not in page
+
+    record["settings"]["changes"].pop("cosine")
+    (tmp_path / "ablation-minilm.json").write_text(json.dumps(record), "utf-8")
+    assert "Not measured" not in write.budget_page(tmp_path)
 
 
 def test_points_of_the_same_weight_stand_beside_each_other_in_the_picture(tmp_path: Path) -> None:
