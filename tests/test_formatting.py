@@ -31,6 +31,10 @@ from featherweight import formatting
     ("without_paths", r"C:\Users\Ann, Bob\My Docs\a.csv, ~ann/b c/d.csv", "a.csv, d.csv"),
     ("without_paths", "/home/a/b, /home/c/d,/home/e/f and ../g/h or ~/i/j", "b, d,f and h or j"),
     ("without_paths", "in /home/ann/, or/and in /data", "in ann/, or/and in /data"),
+    ("without_paths", "about ~1/2 of the rows and 3/4 of /d/titles", "about ~1/2 of the rows and 3/4 of titles"),
+    ("without_paths", "/tmp/cache was empty, so 1/3 were read", "cache was empty, so 1/3 were read"),
+    ("without_paths", "/home/ann/data; accuracy 3/4 on 01/02/2024", "data; accuracy 3/4 on 01/02/2024"),
+    ("without_paths", "from /home/ann/runs/a (50%), Sports, Sci/Tech", "from a (50%), Sports, Sci/Tech"),
 ])  # fmt: skip
 def test_a_value_in_words(function: str, given: Any, words: str) -> None:
     assert getattr(formatting, function)(given) == words

@@ -91,6 +91,7 @@ CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/v1/classify", {"content": b'{"texts": ["\xff"]}'}, 400, "UTF-8"),
     ("POST", "/v1/classify", {"content": b'{"texts": ["\\ud800"]}'}, 400, "no valid JSON"),
     ("POST", "/v1/classify", {"content": b"[" * 100_000}, 400, "no valid JSON"),
+    ("POST", "/v1/classify", {"content": b"12:30:45 a line of a log\n" * 3000}, 400, "no valid JSON"),
     ("POST", "/v1/classify", {"content": b""}, 400, 'the body is empty; send {"texts": ["Central'),
     ("POST", "/v1/classify", {"json": []}, 422, "the body: must be an object such as {"),
     ("POST", "/v1/classify", {"json": {}}, 422, 'texts: is missing; send {"texts": ["Central'),

@@ -144,11 +144,11 @@ def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[
 def read(schema: type[Asked], body: bytes, most_texts: int) -> Asked:
     """The request in ``body``. Raises Refusal: 400 if ``body`` is no JSON, 422 if it does not fit ``schema``.
 
-    A body with far more keys and values than ``most_texts`` texts need is refused before it is parsed.
+    A list or object with far more keys and values than ``most_texts`` texts need is refused before it is parsed.
     """
     if not body.strip():
         raise Refusal(400, f"the body is empty; send {_example(schema)}")
-    if _has_more_parts(body, max(_MOST_PARTS, _PARTS_OF_A_TEXT * most_texts)):
+    if body.lstrip()[:1] in (b"{", b"[") and _has_more_parts(body, max(_MOST_PARTS, _PARTS_OF_A_TEXT * most_texts)):
         texts = f"at most {counted(most_texts, 'text')}" if "texts" in schema.model_fields else "one text"
         raise Refusal(422, f"the body: has too many keys and values; send {texts}, as in {_example(schema)}")
     try:
