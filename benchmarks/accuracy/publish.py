@@ -84,15 +84,13 @@ def without_paths(values: dict[str, Any], recipes: Iterable[Recipe], names: dict
 
     Other paths lose their folders, too. Keys are texts like all others.
     """
-    sources: set[str] = set()
+    sources: set[str | None] = set()
     for recipe in recipes:
         data, training = recipe.data, recipe.training
-        rows = {data.train, data.test, data.validation, data.drop, *recipe.evaluation.shift}
-        sources |= (rows | {recipe.backbone.name, recipe.adapter.start_from, *training.teacher, *training.soup}) - {
-            None
-        }
+        sources |= {data.train, data.test, data.validation, data.drop, *recipe.evaluation.shift}
+        sources |= {recipe.backbone.name, recipe.adapter.start_from, *training.teacher, *training.soup}
     text = json.dumps(values)
-    for source in sorted(sources, key=len, reverse=True):
+    for source in sorted((source for source in sources if source is not None), key=len, reverse=True):
         # A file goes by its name alone: its path on the machine is not published.
         name = Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
         name = names.get(source, names.get(name, name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -113,9 +113,8 @@ class Network(nn.Module):
             return types_read(self.base_model(), token_types)
         # A bare encoder has no ``forward`` to ask; the lean pass reads types wherever there is a table of them.
         encoder = self.plain_encoder()
-        if token_types is None or getattr(encoder.config, "type_vocab_size", 2) == 1:
-            return {}
-        return {"token_type_ids": token_types} if hasattr(encoder.embeddings, "token_type_embeddings") else {}
+        takes = hasattr(encoder.embeddings, "token_type_embeddings")
+        return {"token_type_ids": token_types} if takes and _types_matter(token_types, encoder) else {}
 
     def base_model(self) -> Any:
         """transformers' model without PEFT's wrapper: the encoder, or the classification model that contains it."""
@@ -167,10 +166,15 @@ class Network(nn.Module):
 
 def types_read(model: Any, token_types: Tensor | None) -> dict[str, Tensor]:
     """The keyword arguments that pass ``token_types`` [batch, t] to a model of transformers; {} if it reads none."""
-    if token_types is None or getattr(model.config, "type_vocab_size", 2) == 1:
+    if not _types_matter(token_types, model):
         return {}
     takes = "token_type_ids" in inspect.signature(model.forward).parameters
     return {"token_type_ids": token_types} if takes else {}
+
+
+def _types_matter(token_types: Tensor | None, model: Any) -> TypeGuard[Tensor]:
+    """Whether there are token types, and ``model`` has more than one: in RoBERTa all tokens have the same type."""
+    return token_types is not None and getattr(model.config, "type_vocab_size", 2) != 1
 
 
 def frozen_layers(encoder: Any, architecture: Architecture) -> int:
