@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from support.made_up_rounds import TestSet
 from support.several_labels import jigsaw_sections
 
 from featherweight.errors import UserError
+from featherweight.training.signals import Interrupted
 from featherweight.workflows.baseline_models import STRENGTHS
 from featherweight.workflows.baselines import baseline_recipe, run_baseline
 from featherweight.workflows.rounds import run_rounds
@@ -170,6 +172,48 @@ def test_full_fine_tuning_trains_everything_and_saves_no_model(tiny_recipe: Any,
         "recipe.toml", "history.jsonl", "evaluation.json", "predictions.parquet", "environment.json", "weigh.json"
     }  # fmt: skip
     assert "no budget applies" in run.environment["notes"][0]
+
+
+class StopAfterTwoSteps:
+    def started(self, total_steps: int, first_step: int, notes: list[str]) -> None: ...
+    def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
+    def noted(self, message: str) -> None: ...
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        if record["step"] == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_an_interrupted_full_fine_tuning_is_resumed_with_the_same_rows_and_weights_alone(
+    tiny_recipe: Any, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    recipe = tiny_recipe("bert", training={"max_steps": 4})
+    data, backbone = tmp_path / "train.jsonl", shutil.copytree(recipe.backbone.name, tmp_path / "backbone")
+    rows = Path(recipe.data.train).read_text("utf-8")
+    data.write_text(rows, "utf-8")
+    recipe = recipe.with_values(data={"train": str(data)}, backbone={"name": str(backbone)})
+    whole = run_baseline("full-fine-tuning", recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run_baseline("full-fine-tuning", recipe, tmp_path / "run", [StopAfterTwoSteps()])
+    data.write_text(rows + rows.splitlines()[0].replace('"text": "', '"text": "one more '), "utf-8")
+    with pytest.raises(UserError, match="a baseline of rows that have changed since"):
+        run_baseline("full-fine-tuning", recipe, tmp_path / "run")
+    data.write_text(rows, "utf-8")
+    weights = next(backbone.glob("*.safetensors"))
+    tensors, changed = load_file(weights), tmp_path / "changed.safetensors"
+    save_file({name: tensor + torch.ones_like(tensor) for name, tensor in tensors.items()}, changed)
+    original = weights.rename(tmp_path / "original.safetensors")
+    shutil.copyfile(changed, weights)
+    with pytest.raises(UserError, match="a baseline of a backbone whose weights have changed"):
+        run_baseline("full-fine-tuning", recipe, tmp_path / "run")
+    shutil.copyfile(original, weights)
+    resumed = run_baseline("full-fine-tuning", recipe, tmp_path / "run")
+    assert [record["step"] for record in resumed.history if record["kind"] == "step"] == [1, 2, 3, 4]
+    assert resumed.evaluation["test"] == whole.evaluation["test"]
 
 
 @pytest.mark.parametrize("kind", ["tfidf-svm", "tfidf-logistic"])

@@ -19,7 +19,7 @@ from featherweight.environment import describe_machine, forget_peak_memory, peak
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
-from featherweight.run.folder import FORMAT, Run
+from featherweight.run.folder import FORMAT, Run, read_json
 from featherweight.run.lock import locked
 from featherweight.task.interface import task_of
 from featherweight.training.listeners import Listener, notify
@@ -29,13 +29,15 @@ from featherweight.workflows.prepare import adaptation_notes
 
 RATE_SHARE = 0.1
 """Learning rate of full fine-tuning as a fraction of that of the rounds: LoRA needs about ten times as much."""
+BEGUN = "begun.json"
+"""While full fine-tuning is unfinished: the fingerprints of what it began with, because it can be resumed."""
 
 
 def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> Run:
     """Train and evaluate the baseline ``kind`` (a key of ``TITLES``) on the data of ``recipe``; no model is saved.
 
-    A finished baseline in ``folder`` is not trained again. Raises UserError if it belongs to another recipe, to other
-    rows, or to other weights of the backbone.
+    A finished baseline in ``folder`` is not trained again, and an interrupted full fine-tuning is resumed. Raises
+    UserError if the baseline there belongs to another recipe, to other rows, or to other weights of the backbone.
     """
     require_same_baselines({kind: folder}, recipe)
     recipe = baseline_recipe(kind, recipe)
@@ -53,7 +55,9 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
         notify(listeners, note)
     with locked(folder):
         write_whole(folder / "recipe.toml", recipe.to_toml())
+        described = {"backbone": describe_backbone(backbone)} if backbone else {}
         if kind == "full-fine-tuning":
+            write_json(folder / BEGUN, _fingerprints(splits) | described)
             fitted = fine_tuned(recipe, splits, folder, listeners)
         elif kind == "linear-probe":
             fitted = probe(recipe, splits)
@@ -63,9 +67,10 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
         _evaluate(folder, recipe, splits, fitted)
         # Written last, for `is_complete`.
         notes = [fitted.note, *(f"{TITLES[kind]}: {note}." for note in adapted)]
-        described = {"notes": notes, **({"backbone": describe_backbone(backbone)} if backbone else {})}
+        described["notes"] = notes
         write_json(folder / "environment.json", _environment(kind, recipe, splits, started, seconds) | described)
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        (folder / BEGUN).unlink(missing_ok=True)
     return Run(folder)
 
 
@@ -77,23 +82,34 @@ def is_complete(folder: Path) -> bool:
 def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
     """Raise UserError if one of ``folders`` has a baseline of another recipe, other rows, or another backbone.
 
-    The keys of ``folders`` are kinds of baselines, as in ``TITLES``.
+    The keys of ``folders`` are kinds of baselines, as in ``TITLES``. An unfinished baseline counts if it has a
+    checkpoint; otherwise it would be trained anew.
     """
     recipes = {kind: baseline_recipe(kind, recipe) for kind in folders}
     begun = {kind: folder for kind, folder in folders.items() if (folder / "recipe.toml").is_file()}
     for kind, folder in begun.items():
         if Run(folder).recipe != recipes[kind]:
             raise _taken(folder, "another recipe (baselines take the first recipe and the first seed)")
-    finished = {kind: folder for kind, folder in begun.items() if is_complete(folder)}
-    fingerprints = _fingerprints(load_splits(recipe)) if finished else {}
-    sha256 = resolve_backbone(recipe.backbone).sha256 if finished.keys() & ON_THE_BACKBONE else None
-    for kind, folder in finished.items():
-        environment = Run(folder).environment
-        if changed_part(environment, fingerprints):
+    known = {kind: _trained_on(folder) for kind, folder in begun.items()}
+    fingerprints = _fingerprints(load_splits(recipe)) if any(known.values()) else {}
+    needed = any(known[kind] for kind in known.keys() & ON_THE_BACKBONE)
+    sha256 = resolve_backbone(recipe.backbone).sha256 if needed else None
+    for kind, folder in begun.items():
+        if changed_part(known[kind], fingerprints):
             raise _taken(folder, "rows that have changed since")
-        trained_on = (environment.get("backbone") or {}).get("sha256", sha256)  # early versions did not store it
+        trained_on = (known[kind].get("backbone") or {}).get("sha256", sha256)  # early versions did not store it
         if kind in ON_THE_BACKBONE and trained_on != sha256:
             raise _taken(folder, "a backbone whose weights have changed since")
+
+
+def _trained_on(folder: Path) -> dict[str, Any]:
+    """Fingerprints of rows and backbone of a finished or resumable baseline; {} if it would be trained anew."""
+    from featherweight.training.checkpoint import has_checkpoint
+
+    if is_complete(folder):
+        return Run(folder).environment
+    resumable = (folder / BEGUN).is_file() and has_checkpoint(folder / "checkpoint")
+    return read_json(folder / BEGUN) if resumable else {}
 
 
 def _taken(folder: Path, whose: str) -> UserError:
