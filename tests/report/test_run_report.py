@@ -111,6 +111,7 @@ def test_many_classes_are_told_in_full_in_a_table(tmp_path):
         (["history.jsonl", "evaluation.json", "weigh.json", "environment.json"], "not been evaluated yet", set()),
     ],
 )
+@pytest.mark.usefixtures("empty_png_files")
 def test_what_is_missing_is_said(tmp_path, removed, said, pictures):
     folder = fabricate(tmp_path / "run")
     for name in removed:
