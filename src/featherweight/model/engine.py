@@ -15,6 +15,7 @@ from torch import nn
 
 from featherweight.errors import UserError
 from featherweight.formatting import counted
+from featherweight.model.attention_mask import prepare_mask
 from featherweight.model.lean.encoder import lean_encoder
 from featherweight.model.lean.frozen_matrix import FrozenMatrix
 from featherweight.model.lean.portable import portable_encoder
@@ -201,6 +202,7 @@ def move_to_engine(network: Network, engine: Engine) -> None:
     if engine.device != "cpu":
         store_biases(network, engine.dtype)
         store_position_bias(network)
+        prepare_mask(network, engine.dtype)
     network.lean = None
     if engine.lean and engine.portable:
         network.lean = portable_encoder(network, engine.dtype)

@@ -79,6 +79,8 @@ class Network(nn.Module):
         self.architecture = architecture
         self.lean: ForwardPass | None = None
         """The lean pass; if None, transformers' own forward pass is used."""
+        self.make_mask: Callable[[Tensor], Tensor] | None = None
+        """Makes the mask for transformers' own pass from that of the batch; None if it takes that of the batch."""
 
     def forward(
         self,
@@ -97,7 +99,8 @@ class Network(nn.Module):
         if self.lean is not None:
             return self._lean_forward(input_ids, attention_mask, states, types.get("token_type_ids"))
         wrapped: Any = self.encoder
-        output = wrapped(input_ids=input_ids, attention_mask=attention_mask, **types)
+        mask = attention_mask if self.make_mask is None else self.make_mask(attention_mask)
+        output = wrapped(input_ids=input_ids, attention_mask=mask, **types)
         if self.head is None:
             return output.logits.float()
         return self.head(output.last_hidden_state, attention_mask)

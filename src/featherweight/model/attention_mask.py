@@ -1,0 +1,41 @@
+"""The attention mask of transformers' own forward pass on a GPU.
+
+From a mask [batch, t] of ones and zeros, transformers makes the mask of its attention. Before, it looks whether there
+is any padding, and so waits for the GPU in every forward pass. A mask with four dimensions is used as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from featherweight.backbone.families import FAMILIES
+from featherweight.model.lean.functions import MASKED
+from featherweight.model.network import Network
+
+
+class AdditiveMask:
+    """Makes a mask of the type ``dtype`` that is added to the attention scores, without a look at its values."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+
+    def __call__(self, attention_mask: Tensor) -> Tensor:
+        """Mask [batch, 1, 1, t] from ``attention_mask`` [batch, t]: 0 for tokens, ``MASKED`` for padding."""
+        return (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
+
+
+def prepare_mask(network: Network, dtype: torch.dtype) -> None:
+    """Make ``network`` give its encoder an additive mask; ``dtype`` is the type in which products are computed.
+
+    No effect on encoders that use the mask for more than attention over all tokens, or another kind of attention.
+    """
+    config: Any = network.base_model().config
+    family = FAMILIES.get(network.architecture.model_type)
+    # Without PyTorch's attention, scores become fp32 with the mask; so does transformers' own mask.
+    types = {"sdpa": dtype, "eager": torch.float32}
+    chosen = types.get(config._attn_implementation)
+    over_all = family is not None and family.lean is not None and not getattr(config, "is_decoder", False)
+    network.make_mask = AdditiveMask(chosen) if over_all and chosen is not None else None
