@@ -126,17 +126,17 @@ def test_wide_layers_get_smaller_pieces(device: str, hidden: int, tokens: int) -
     assert Engine("cuda", "fp32", "").training_micro_batch_tokens(hidden) > 10**15
 
 
-@pytest.mark.parametrize(("flags", "ours"), [({"avx512_bf16"}, ("128", "16")), ({"amx_bf16"}, ("512", "16"))])
+@pytest.mark.parametrize(("flags", "ours"), [({"avx512_bf16"}, ("128", "16", "1")), ({"amx_bf16"}, ("512", "16", "1"))])
 def test_what_is_compiled_is_kept_where_compiling_is_dear(
-    monkeypatch: pytest.MonkeyPatch, flags: set[str], ours: tuple[str, str]
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], ours: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(engine, "processor_flags", lambda: flags)
-    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY", "TORCH_CUDNN_SDPA_DEPRIORITIZED")
     for given in (None, "7"):
         surroundings = {name: given for name in names if given}
         monkeypatch.setattr(os, "environ", surroundings)
         engine.bound_memory()
-        assert tuple(surroundings[name] for name in names) == ((given, given) if given else ours)
+        assert tuple(surroundings[name] for name in names) == ((given,) * 3 if given else ours)
 
 
 @pytest.mark.parametrize(("flags", "precision", "filled"), [

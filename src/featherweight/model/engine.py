@@ -157,9 +157,13 @@ def bound_memory() -> None:
     each, and PyTorch has a second cache of that size for each kind of product. Smaller caches are as fast. With tiles
     (AMX) compiling takes far longer, so oneDNN's cache stays larger there. Environment variables that the user has set
     are not changed.
+
+    On Hopper and Blackwell GPUs PyTorch prefers cuDNN's attention, which compiles for every new number of texts and
+    every new length. This takes some tens of milliseconds, and its cache has no limit. So the other kernels come first.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512" if "amx_bf16" in processor_flags() else "128")
     os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
+    os.environ.setdefault("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1")
 
 
 def return_memory() -> None:
