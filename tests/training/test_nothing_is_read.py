@@ -13,8 +13,9 @@ from support.jobs import job_for
 from support.reads import reads_noted
 
 from featherweight.data.batches import collate
-from featherweight.model.attention_mask import prepare_mask
+from featherweight.model.attention_mask import AdditiveMask, prepare_mask
 from featherweight.model.engine import Engine, autocast, move_to_engine
+from featherweight.model.lean.portable import portable_encoder
 from featherweight.model.position_bias import store_position_bias
 from featherweight.training import loop, step_records
 from featherweight.training.averaging import Average
@@ -124,6 +125,20 @@ def test_a_network_that_is_moved_off_the_processor_gets_the_mask(tiny_recipe: An
     assert network.make_mask is not None
     made = network.make_mask(torch.tensor([[1, 1], [1, 0]]))
     assert made.dtype == torch.bfloat16 and made[:, 0, 0].tolist() == [[0, 0], [0, -9984]]  # -1e4 in bf16
+
+
+@pytest.mark.parametrize("length", [5, 8, 17])
+@pytest.mark.parametrize("family", ["bert", "mpnet"])
+def test_attention_need_not_copy_the_mask(tiny_recipe: Any, tmp_path: Path, family: str, length: int) -> None:
+    """PyTorch's memory-efficient attention copies a mask unless all strides but the last are multiples of 8."""
+    network = job_for(tiny_recipe(family), tmp_path).network
+    mask = (torch.arange(length) < torch.tensor([[length], [3]])).long()
+    portable = portable_encoder(network, torch.bfloat16)
+    assert portable is not None
+    for made in (AdditiveMask(torch.bfloat16)(mask), portable._added(mask)):
+        assert made.shape[-1] == length and made.stride(-1) == 1
+        assert all(stride % 8 == 0 for stride in made.stride()[:-1])
+        assert torch.equal(made.amax((1, 2)) < -5000, mask == 0)
 
 
 def test_another_use_of_the_mask_keeps_the_mask_of_the_batch(tiny_recipe: Any, tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from featherweight.backbone.families import FAMILIES
 from featherweight.model.lean.functions import MASKED
 from featherweight.model.network import Network
+
+_ALIGNMENT = 8
 
 
 class AdditiveMask:
@@ -24,7 +27,17 @@ class AdditiveMask:
 
     def __call__(self, attention_mask: Tensor) -> Tensor:
         """Mask [batch, 1, 1, t] from ``attention_mask`` [batch, t]: 0 for tokens, ``MASKED`` for padding."""
-        return (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
+        return aligned((1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None])
+
+
+def aligned(added: Tensor) -> Tensor:
+    """``added`` [..., t] with the same values, each row beginning at a multiple of eight numbers in memory.
+
+    PyTorch's attention for a GPU needs such a mask; any other one is copied again in every layer.
+    """
+    length = added.shape[-1]
+    more = -length % _ALIGNMENT
+    return functional.pad(added, (0, more))[..., :length] if more else added
 
 
 def prepare_mask(network: Network, dtype: torch.dtype) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from featherweight.model.attention_mask import aligned
 from featherweight.model.lean.encoder import AdaptedBlock, LeanEncoder, LeanLayer, why_not_lean
 from featherweight.model.lean.functions import MASKED
 from featherweight.model.network import Network
@@ -83,8 +84,8 @@ class PortableEncoder(LeanEncoder):
         """
         mask = (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
         if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):
-            return self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype) + mask
-        return mask
+            mask = self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype) + mask
+        return aligned(mask)
 
 
 def portable_encoder(network: Network, dtype: torch.dtype) -> PortableEncoder | None:
