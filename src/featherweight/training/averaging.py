@@ -35,9 +35,8 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Update the average with the current weights, after optimizer step ``step`` (1 is the first)."""
-        share = self._share(step)
-        for name, parameter in self._trainable.items():
-            self.tensors[name].lerp_(parameter, share)
+        weights = [self._trainable[name] for name in self.tensors]
+        torch._foreach_lerp_(list(self.tensors.values()), weights, self._share(step))  # one kernel on a GPU
 
     def _share(self, step: int) -> float:
         """The share of the current weights in the average after ``step``; it follows from the step alone."""
