@@ -24,22 +24,25 @@ _METHODS = ("tolist", "numpy", "__array__", "cpu")
 """Methods that copy values into main memory; on a processor no operation is needed for that."""
 
 
-class _Operations(TorchDispatchMode):
-    def __init__(self, found: list[str]) -> None:
+class operations_noted(TorchDispatchMode):
+    """Within the context, append to ``found`` the name of each operation on tensors for which ``chosen`` is true."""
+
+    def __init__(self, found: list[str], chosen: Callable[[str, Any, Any], bool] = lambda *_: True) -> None:
         super().__init__()
-        self._found = found
+        self._found, self._chosen = found, chosen
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        name = func.overloadpacket.__name__
-        selects = name in ("index", "index_put", "index_put_", "_index_put_impl_") and any(
-            index is not None and index.dtype == torch.bool for index in args[1]
-        )
-        sizes = name == "repeat_interleave" and (kwargs or {}).get("output_size") is None
-        if name in _OPERATIONS or selects or sizes:
-            self._found.append(name)
+        if self._chosen(func.overloadpacket.__name__, args, kwargs or {}):
+            self._found.append(func.overloadpacket.__name__)
         return func(*args, **(kwargs or {}))
+
+
+def _needs_a_value(name: str, args: Any, kwargs: Any) -> bool:
+    if name in ("index", "index_put", "index_put_", "_index_put_impl_"):
+        return any(index is not None and index.dtype == torch.bool for index in args[1])
+    return name in _OPERATIONS or (name == "repeat_interleave" and kwargs.get("output_size") is None)
 
 
 @contextmanager
@@ -55,5 +58,6 @@ def reads_noted(found: list[str]) -> Iterator[None]:
 
         return noted
 
-    with patch.multiple(torch.Tensor, **{name: noting(name) for name in _METHODS}), _Operations(found):
+    methods = patch.multiple(torch.Tensor, **{name: noting(name) for name in _METHODS})
+    with methods, operations_noted(found, _needs_a_value):
         yield

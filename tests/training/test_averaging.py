@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from support.jobs import assert_resumes_exactly, assert_same, job_for, tensors, trained
-from torch.utils._python_dispatch import TorchDispatchMode
+from support.reads import operations_noted
 
 from featherweight.training import loop
 from featherweight.training.averaging import Average
@@ -57,12 +57,6 @@ def assert_close(one: Weights, other: Weights) -> None:
 
 def test_all_weights_are_averaged_by_one_operation_with_the_bits_of_lerp() -> None:
     operations: list[str] = []
-
-    class Noted(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            operations.append(func.overloadpacket.__name__)
-            return func(*args, **(kwargs or {}))
-
     torch.manual_seed(0)
     trainable = {name: torch.nn.Parameter(torch.randn(5, 3)) for name in "abc"}
     average = Average(0.9, 10, trainable)
@@ -71,7 +65,7 @@ def test_all_weights_are_averaged_by_one_operation_with_the_bits_of_lerp() -> No
         for name, parameter in trainable.items():
             parameter.data.add_(1.3)
             expected[name].lerp_(parameter.detach(), 1 - (1 + step) / (10 + step))
-        with Noted():
+        with operations_noted(operations):
             average.update(step)
     assert operations == ["_foreach_lerp_"] * 3
     assert_same(average.tensors, expected)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from support.jobs import job_for, tensors
 from support.networks import ADAPTERS, LEAN, PLAIN, batch, merged_network, network_for
+from support.reads import operations_noted
 from torch import nn
 from torch.nn import functional
 
@@ -18,12 +19,24 @@ from featherweight.errors import UserError
 from featherweight.model import engine as engines
 from featherweight.model import predict
 from featherweight.model.engine import Engine, autocast, choose_engine, move_to_engine, store_biases
+from featherweight.model.lean.encoder import AdaptedBlock
 from featherweight.model.lean.frozen_matrix import FrozenMatrix
-from featherweight.model.lean.portable import PortableEncoder, PortableLayer
+from featherweight.model.lean.portable import PortableEncoder, PortableLayer, portable_encoder
 from featherweight.model.network import Network
 from featherweight.model.position_bias import StoredPositionBias, store_position_bias
 from featherweight.training.loop import fit
 
+NO_KERNEL = (
+    "detach",
+    "view",
+    "t",
+    "slice",
+    "split",
+    "split_with_sizes",
+    "as_strided",
+    "new_empty_strided",
+    "new_empty",
+)
 PORTABLE = Engine("cpu", "fp32", "test", portable=True)
 
 
@@ -53,6 +66,36 @@ def test_logits_and_gradients_agree(tiny_recipe: Any, family: str, adapter: dict
     assert expected.keys() == found.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("adapter", ADAPTERS[:3])
+def test_adapters_are_joined_in_few_operations_with_the_same_bits(
+    tiny_recipe: Any, adapter: dict[str, Any], dtype: torch.dtype
+) -> None:
+    network = network_for(tiny_recipe(adapter=adapter), PLAIN)
+    lean = portable_encoder(network, dtype)
+    assert lean is not None
+    layer = lean._layers[0]
+    blocks = [block for block in (layer.joined, layer.output, layer.up, layer.down) if block._adapters]
+    assert len(blocks) == (1 if adapter is ADAPTERS[0] else 4)
+    for block in blocks:
+        found: list[list[torch.Tensor]] = []
+        operations: list[list[str]] = [[], []]
+        for make in (type(block).matrices, AdaptedBlock.matrices):
+            network.zero_grad()
+            generator = torch.Generator().manual_seed(0)
+            matrices = make(block)
+            given = [torch.randn(matrix.shape, generator=generator).to(dtype) for matrix in matrices]
+            given[1] = given[1].t().contiguous().t()  # as ``AdaptedLinear`` gives it
+            with operations_noted(operations[len(found)]):
+                torch.autograd.backward(make(block), given)
+            gradients = [p.grad for p in network.trainable().values() if p.grad is not None]
+            found.append([*matrices, *gradients])
+        few, many = ([name for name in names if name not in NO_KERNEL] for names in operations)
+        assert len(few) <= 0.6 * len(many), (few, many)
+        assert len(found[0]) == len(found[1]) == 2 + 2 * len(block._adapters)
+        assert all(torch.equal(one, other) and one.dtype == other.dtype for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet"])

@@ -9,6 +9,8 @@ residual stream has the compute type, but layer norms are computed in fp32, as u
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,8 +21,47 @@ from featherweight.model.lean.functions import MASKED
 from featherweight.model.network import Network
 
 
+class AdapterMatrices(torch.autograd.Function):
+    """The matrices of ``AdaptedBlock.matrices`` and their gradients, with about half of the operations.
+
+    The matrices are small, so that a GPU takes less time for such an operation than the program takes to launch it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, places: list[tuple[float, int]], outputs: int, dtype: torch.dtype, *factors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A [rank, in] and scaled B [outputs, rank] of all adapters, as ``dtype``.
+
+        ``places`` has the scale and the first output of each adapter; ``factors`` are the A of all adapters, then the B
+        of all of them. ``rank`` is the sum of their ranks.
+        """
+        downs, ups = factors[: len(places)], factors[len(places) :]
+        down = torch.cat(downs).to(dtype) if len(downs) > 1 else downs[0].to(dtype, copy=True)
+        whole = len(ups) == 1 and len(ups[0]) == outputs
+        up = (down.new_empty if whole else down.new_zeros)(outputs, len(down))
+        ctx.places, ctx.ranks, ctx.heights = places, [len(one) for one in downs], [len(one) for one in ups]
+        for (scale, _), matrix, place in zip(places, ups, _places(up, ctx), strict=True):
+            torch.mul(matrix, scale, out=place)
+        return down, up
+
+    @staticmethod
+    def backward(ctx: Any, grad_down: Tensor, grad_up: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of all A and B, in fp32, from those of both matrices."""
+        of_places = zip(ctx.places, _places(grad_up.float(), ctx), strict=True)
+        # They are contiguous, like B itself: autograd would copy any other gradient.
+        ups = (torch.mul(place, scale, out=place.new_empty(place.shape)) for (scale, _), place in of_places)
+        return None, None, None, *grad_down.float().split(ctx.ranks), *ups
+
+
+def _places(up: Tensor, ctx: Any) -> list[Tensor]:
+    """The part of ``up`` [outputs, rank] that belongs to each adapter."""
+    sizes = zip(ctx.places, ctx.heights, up.split(ctx.ranks, dim=1), strict=True)
+    return [columns[start : start + height] for (_, start), height, columns in sizes]
+
+
 class PortableBlock(AdaptedBlock):
-    """An ``AdaptedBlock`` that joins its biases once, if none of them is trained."""
+    """An ``AdaptedBlock`` that joins its adapters in few operations, and its biases only once if none is trained."""
 
     def __init__(self, block: AdaptedBlock) -> None:
         vars(self).update(vars(block))
@@ -29,6 +70,12 @@ class PortableBlock(AdaptedBlock):
     def bias(self) -> Tensor:
         """The biases of these linear layers, joined to one tensor [out], in the type in which products are computed."""
         return super().bias() if self._joined is None else self._joined
+
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """The A of all adapters as one matrix [rank, in], and their scaled B as one block matrix [out, rank]."""
+        downs, ups, scales, starts = zip(*self._adapters, strict=True)
+        places = list(zip(scales, starts, strict=True))
+        return AdapterMatrices.apply(places, len(self.matrix.weight), self._dtype, *downs, *ups)
 
 
 class PortableLayer(LeanLayer):
