@@ -39,7 +39,8 @@ class AdapterMatrices(torch.autograd.Function):
         downs, ups = factors[: len(places)], factors[len(places) :]
         down = torch.cat(downs).to(dtype) if len(downs) > 1 else downs[0].to(dtype, copy=True)
         whole = len(ups) == 1 and len(ups[0]) == outputs
-        up = (down.new_empty if whole else down.new_zeros)(outputs, len(down))
+        shape = (outputs, len(down))
+        up = down.new_empty(shape) if whole else down.new_zeros(shape)
         ctx.places, ctx.ranks, ctx.heights = places, [len(one) for one in downs], [len(one) for one in ups]
         for (scale, _), matrix, place in zip(places, ups, _places(up, ctx), strict=True):
             torch.mul(matrix, scale, out=place)
