@@ -49,6 +49,16 @@ def test_targets_of_which_none_fits_in_all_layers_are_left_to_auto(tiny_recipe: 
     assert Searched.of(recipe, in_some).space == in_some
 
 
+@pytest.mark.parametrize("keys", [RATE, {RANK: RANKS}, {"adapter.bias": Choices(("none", "all"))}])
+def test_a_space_in_which_nothing_fits_is_refused_before_any_trial(tiny_recipe: Any, keys: dict[str, Any]) -> None:
+    recipe = without_test_rows(tiny_recipe(budget=230))
+    with pytest.raises(
+        UserError, match=r"search: no values fit budget = 230\nNearest adapter that fits, \d+ parameters"
+    ):
+        Searched.of(recipe, SearchSpace(keys))
+    Searched.of(recipe, SearchSpace({**keys, LAYERS: Choices(("all", "top-1"))}))
+
+
 def test_layers_and_alpha_stay_unless_they_are_varied(tiny_recipe: Any) -> None:
     upper = {"roles": ["query", "value"], "layers": "upper-half", "rank": 8, "alpha": 8}
     lower = {"roles": ["query", "value"], "layers": "lower-half", "rank": 2, "alpha": 8}
