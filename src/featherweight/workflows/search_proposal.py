@@ -21,6 +21,7 @@ from featherweight.recipe.search_space import (
     LAYERS,
     LORA_KEYS,
     RANK,
+    READING,
     TARGETS,
     UPPER_SHARE,
     Choices,
@@ -261,4 +262,8 @@ def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> R
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}
     changes["training"] = best.training.model_dump(mode="json", exclude_none=True)
     changes["training"]["trackers"] = list(original.training.trackers)
+    for key in READING:
+        section, _, name = key.partition(".")
+        if key in values:
+            changes.setdefault(section, {})[name] = values[key]
     return original.with_values(name=f"{original.name[:95]}-best", description="", **changes)
