@@ -82,6 +82,7 @@ MESSAGES = {
     "[training]\ntrackers = ['tensorbord']": "training.trackers.0: must be tensorboard, mlflow, trackio or wandb (it "
     "is 'tensorbord'; did you mean 'tensorboard'?)",
     "[trainin]\nepochs = 1": "unknown key 'trainin'; did you mean 'training'?",
+    "[serch]\ntraining.epochs = [1, 2]": "unknown key 'serch'; did you mean 'search'?",
     "[[lora]]\nrank = 1": "unknown key 'lora'; did you mean 'adapter.lora'?",
     "[evaluation]\nzzz = 1": "unknown key 'evaluation.zzz'; known here: shift, bins, mistakes",
     "budget = '1,5M'": "budget: must be a count such as 1000000, 100k or 1M (it is '1,5M')",

@@ -44,7 +44,9 @@ def test_targets_are_names_or_lists_of_roles() -> None:
 @pytest.mark.parametrize(("text", "message"), [
     ("", "my.toml: search: must be a table of keys to vary"),
     ("training.learning_rte = [1, 2]", "did you mean training.learning_rate?"),
-    ("data.max_length = [64, 128]", "can only vary keys of \\[training\\] and \\[adapter\\]"),
+    ("data.max_lenght = [64, 128]", "did you mean data.max_length?"),
+    ("data.max_length = [64, 1]", "data.max_length: must be"),
+    ("data.train = ['a.csv', 'b.csv']", "can only vary keys of \\[training\\] and \\[adapter\\]"),
     ("training.trackers = ['wandb', 'mlflow']", "training.trackers: a search cannot vary this key; leave it out"),
     ("training.teacher = ['runs/a', 'runs/b']", "training.teacher: a search cannot vary this key; leave it out"),
     ("adapter.lora = ['auto', 'none']", "cannot vary this key; vary adapter.targets, adapter.layers, adapter.rank"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import Choices, Range, SearchSpace
 from featherweight.run.lock import TakenError
 from featherweight.workflows import search as module
-from featherweight.workflows import search_outcome, training_process
+from featherweight.workflows import search_outcome, search_workers, training_process
 from featherweight.workflows.search import run_search
 from featherweight.workflows.training_process import Ended, NotANumber, Refused, Stopped
 
@@ -104,6 +106,42 @@ def test_a_full_disk_ends_the_search_and_the_trial_is_trained_again(
         run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
     assert folders == ["0001", "0002", "0002"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_database_that_fails_ends_the_search_in_a_line_and_the_trial_is_trained_again(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    out = tmp_path / "out"
+
+    def rename(old: str, new: str) -> None:
+        with sqlite3.connect(out / "search.db") as database:
+            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    def train(call: int, folder: Path, _: Any) -> float:
+        if call == 2:
+            rename("trial_values", "gone")
+        return finished(folder, call / 10) if call != 3 else 0.3
+
+    folders = trials_by(monkeypatch, train).folders
+    if workers == 2:
+        monkeypatch.setattr(module, "work_together", lambda search, _, work: _in_this_process(search, work))
+    message = "the database of the search failed: .*no such table.*\nTo resume the search, run the same command again"
+    with pytest.raises(FeatherweightError, match=message) as error:
+        run_search(tiny_recipe(), out, space=RATES, trials=2, workers=workers, announce=lambda _: None)
+    assert not isinstance(error.value, UserError)
+    rename("gone", "trial_values")
+    run_search(tiny_recipe(), out, space=RATES, trials=2, announce=lambda _: None)
+    assert folders == ["0001", "0002", "0002"]
+    assert [row["accuracy"] for row in rows_of(out)] == ["0.1", "0.3"]
+
+
+def _in_this_process(search: Any, work: Any) -> None:
+    """Let a worker of a search run in this process, and raise its error."""
+    here, there = multiprocessing.Pipe(duplex=False)
+    search_workers._worker(search, 0, work, there)
+    there.close()
+    search_workers._follow([here], search.announce)
 
 
 def test_the_kind_of_a_refusal_reaches_the_caller(

@@ -13,7 +13,7 @@ from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import LAYERS, RANK, TARGETS, Choices, Range, SearchSpace
-from featherweight.workflows.search_proposal import Searched, without_test_rows
+from featherweight.workflows.search_proposal import Searched, winner, without_test_rows
 
 RATE, RANKS = {"training.learning_rate": Range(1e-4, 1e-1, log=True)}, Range(1, 64, whole=True)
 
@@ -47,6 +47,25 @@ def test_targets_of_which_none_fits_in_all_layers_are_left_to_auto(tiny_recipe: 
         Searched.of(recipe, SearchSpace({TARGETS: Choices(("value", "all"))}))
     in_some = SearchSpace({TARGETS: Choices(("value", "query")), LAYERS: Choices(("all", "top-1"))})
     assert Searched.of(recipe, in_some).space == in_some
+
+
+@pytest.mark.parametrize("keys", [RATE, {RANK: RANKS}, {"adapter.bias": Choices(("none", "all"))}])
+def test_a_space_in_which_nothing_fits_is_refused_before_any_trial(tiny_recipe: Any, keys: dict[str, Any]) -> None:
+    recipe = without_test_rows(tiny_recipe(budget=230))
+    with pytest.raises(
+        UserError, match=r"search: no values fit budget = 230\nNearest adapter that fits, \d+ parameters"
+    ):
+        Searched.of(recipe, SearchSpace(keys))
+    Searched.of(recipe, SearchSpace({**keys, LAYERS: Choices(("all", "top-1"))}))
+
+
+def test_the_best_recipe_has_the_values_of_other_sections_and_its_test_rows(tiny_recipe: Any) -> None:
+    original = tiny_recipe()
+    space = SearchSpace({"data.max_length": Choices((16, 24)), "evaluation.windows": Range(1, 3, whole=True)})
+    one = Searched.of(without_test_rows(original), space)
+    best = winner(one, original, {"data.max_length": 24, "evaluation.windows": 2})
+    assert (best.data.max_length, best.evaluation.windows) == (24, 2)
+    assert best.data.test == original.data.test and best.evaluation.shift == original.evaluation.shift
 
 
 def test_layers_and_alpha_stay_unless_they_are_varied(tiny_recipe: Any) -> None:

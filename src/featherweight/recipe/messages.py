@@ -170,7 +170,8 @@ def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
     if without is not None:
         return f"; there is no such key: {without}"
     known = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+    sections = [] if path[:-1] else ["search"]  # no key of the schema: a search alone reads this section
+    near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.7)
     return f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else f"; known here: {', '.join(known)}"
 
 

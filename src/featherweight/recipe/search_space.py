@@ -42,7 +42,9 @@ _KEYS = (
     *(f"training.{key}" for key in TrainingRecipe.model_fields),
     *(f"adapter.{key}" for key in AdapterRecipe.model_fields),
 )
-VARIABLE = tuple(key for key in _KEYS if key not in _FIXED)
+READING = ("data.max_length", "data.long", "data.window_overlap", "evaluation.windows")
+"""The keys of other sections that a search can vary: how long texts are read. The rows of all trials are the same."""
+VARIABLE = (*(key for key in _KEYS if key not in _FIXED), *READING)
 """The recipe keys that a search can vary."""
 
 Value = str | int | float | bool
@@ -202,8 +204,9 @@ def _require_allowed(key: str, values: Open, origin: str, recipe: Recipe) -> Non
             instead = f"vary {', '.join(LORA_KEYS)}" if key == "adapter.lora" else "leave it out"
             raise UserError(f"{where}: a search cannot vary this key; {instead}")
         near = difflib.get_close_matches(key, [*VARIABLE, *LORA_KEYS], n=1)
-        hint = f"did you mean {near[0]}?" if near else f"also {', '.join(LORA_KEYS)}"
-        raise UserError(f"{where}: a search can only vary keys of [training] and [adapter]; {hint}")
+        hint = f"did you mean {near[0]}?" if near else "leave it out"
+        known = f"keys of [training] and [adapter], {', '.join((*LORA_KEYS, *READING))}"
+        raise UserError(f"{where}: a search can only vary {known}; {hint}")
     for value in tried:
         with_value(recipe, {key: value}, f"{origin}: search")  # the error names the key
 

@@ -38,6 +38,7 @@ from featherweight.workflows.search_proposal import Searched, require_searchable
 from featherweight.workflows.search_study import (
     Search,
     alone,
+    database_errors_told,
     open_study,
     queue_again,
     quiet,
@@ -102,6 +103,7 @@ def run_search(
         quiet(),
         removed_if_refused(out / "search.db", out / "trials"),
         alone(search),
+        database_errors_told(),
     ):
         study = open_study(search)
         if search.local:

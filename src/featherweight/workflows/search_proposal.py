@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.resolve import config_of, resolve_backbone
-from featherweight.budget.limit import require_within_budget, within_budget
+from featherweight.budget.limit import nearest_that_fits, require_within_budget, within_budget
 from featherweight.budget.plan import resolve_auto
 from featherweight.budget.proposals import lora_within_budget
 from featherweight.data.perturbations import is_perturbed
@@ -20,6 +21,7 @@ from featherweight.recipe.search_space import (
     LAYERS,
     LORA_KEYS,
     RANK,
+    READING,
     TARGETS,
     UPPER_SHARE,
     Choices,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SIZES = (TARGETS, LAYERS, RANK, UPPER_SHARE, "adapter.head", "adapter.bias", "adapter.dora")
+"""The keys that change the number of trained parameters."""
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -58,7 +63,8 @@ class Searched:
         """Resolve ``recipe``, and check the choices of ``space`` for the LoRA matrices.
 
         Without ``space`` it is the default one, with the targets that fit the budget. Raises UserError if a choice
-        never fits, if the backbone lacks it, or if the run that the recipe starts from leaves no choice.
+        never fits, or nothing does, if the backbone lacks it, or if the run that the recipe starts from leaves no
+        choice.
         """
         if space is not None:
             space.require_free_of_the_start(recipe)
@@ -71,7 +77,9 @@ class Searched:
                 searched.fitted({LAYERS: layers})
             except UserError as error:
                 raise UserError(f"search.{LAYERS}: {error}") from None
-        return replace(searched, space=searched._with_targets_that_fit(named=space is not None))
+        searched = replace(searched, space=searched._with_targets_that_fit(named=space is not None))
+        searched._require_a_fitting_trial()
+        return searched
 
     def _choices(self, key: str) -> tuple[Value, ...]:
         values = self.space.keys.get(key)
@@ -107,6 +115,24 @@ class Searched:
                 f"{remedy}"
             )
         return SearchSpace({**self.space.keys, TARGETS: Choices(tuple(fit))}) if fit else self.space
+
+    def _require_a_fitting_trial(self) -> None:
+        """Raise UserError if no values of the space fit the budget: all trials would end without a training."""
+        ends = [
+            [(key, value) for value in (one.values if isinstance(one, Choices) else (one.low, one.high))]
+            for key, one in self.space.keys.items()
+            if key in _SIZES
+        ]
+        for values in product(*ends):
+            try:
+                if self.fitted(dict(values)) is not None:
+                    return
+            except UserError:  # values that exclude each other; a trial says so
+                return
+        raise UserError(
+            f"search: no values fit budget = {self.recipe.budget:,}\n"
+            f"{nearest_that_fits(self.recipe, self.architecture, self.labels)}"
+        )
 
     def _fits_without_targets(self) -> bool:
         """Whether the recipe fits with its own LoRA, or with what ``lora = "auto"`` chooses, at least with rank 1."""
@@ -236,4 +262,8 @@ def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> R
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}
     changes["training"] = best.training.model_dump(mode="json", exclude_none=True)
     changes["training"]["trackers"] = list(original.training.trackers)
+    for key in READING:
+        section, _, name = key.partition(".")
+        if key in values:
+            changes.setdefault(section, {})[name] = values[key]
     return original.with_values(name=f"{original.name[:95]}-best", description="", **changes)

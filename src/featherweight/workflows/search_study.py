@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featherweight.errors import UserError
+from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.hints import to_install
 from featherweight.recipe import Recipe
 from featherweight.report.search.trials import ORIGIN, origin
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _HEARTBEAT = 30
 """Seconds between two signs of life of a trial. After four times as long without one, another worker takes it over."""
+
+
+_URLS = "write a URL, such as sqlite:///search.db or postgresql://host/database"
 
 
 @dataclass(frozen=True)
@@ -81,22 +84,45 @@ def quiet() -> Iterator[None]:
     optuna.logging.set_verbosity(before)
 
 
+@contextmanager
+def database_errors_told() -> Iterator[None]:
+    """Within the context, an error of the database is raised as FeatherweightError, for instance if it has stopped."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except FeatherweightError:
+        raise
+    except Exception as error:
+        found: BaseException | None = error  # Optuna may hide the error of the database behind one of its own
+        while found is not None and not isinstance(found, StorageInternalError | SQLAlchemyError):
+            found = found.__cause__ or found.__context__
+        if found is None:
+            raise
+        raise FeatherweightError(
+            f"the database of the search failed: {first_line(found.__cause__ or found)}\n"
+            "To resume the search, run the same command again"
+        ) from None
+
+
 def storage_url(storage: str | None, out: Path) -> str:
     """The SQLAlchemy URL of the database of the trials: ``storage``, or by default the file search.db in ``out``.
 
     ``postgresql://`` (or ``postgres://``, as providers write it) becomes ``postgresql+psycopg://``, which selects the
-    driver. Raises UserError if ``storage`` is no URL.
+    driver. Raises UserError if ``storage`` is no URL, or names a database in memory, which no other process can read.
     """
     if storage is None:
         return f"sqlite:///{out / 'search.db'}"
-    if "://" not in storage:
-        raise UserError(f"--storage {storage}: write a URL, such as sqlite:///search.db or postgresql://host/database")
-    scheme, _, place = storage.partition("://")
+    scheme, separator, place = storage.partition("://")
+    if not separator or (scheme.partition("+")[0] == "sqlite" and place in ("", "/", "/:memory:")):
+        raise UserError(f"--storage {storage}: {_URLS}")
     return f"postgresql+psycopg://{place}" if scheme in ("postgresql", "postgres") else storage
 
 
 def _opened(search: Search) -> BaseStorage:
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+    from sqlalchemy.exc import NoSuchModuleError
 
     url = search.storage
     # A database on a disk makes a worker wait while another writes; the default of 5 s is too short for a busy machine.
@@ -114,10 +140,11 @@ def _opened(search: Search) -> BaseStorage:
         if url.startswith("sqlite"):
             _lock_whole_transactions(storage.engine)
         return storage
-    except ImportError as error:
-        raise UserError(
-            f"--storage: its driver is not installed: {error}\nFor PostgreSQL: pip install 'psycopg[binary]'"
-        ) from None
+    except ImportError:
+        driver = "pip install 'psycopg[binary]'" if url.startswith("postgresql") else _URLS
+        raise UserError(f"--storage: the driver of this kind of database is not installed: {driver}") from None
+    except NoSuchModuleError:
+        raise UserError(f"--storage: {url.partition('://')[0]!r} is no kind of database; {_URLS}") from None
     except Exception as error:  # SQLAlchemy has an error for each database and driver
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--storage: cannot be opened: {reason}; check the URL, and that the database runs") from None

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from featherweight.errors import FeatherweightError, UserError
-from featherweight.workflows.search_study import Search, open_study, quiet
+from featherweight.workflows.search_study import Search, database_errors_told, open_study, quiet
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -83,7 +83,7 @@ def _worker(search: Search, number: int, work: Work, parent: Connection) -> None
 
     search = replace(search, announce=lambda line: parent.send(("line", line)))
     try:
-        with end_on_signals(lambda: "stopped"), quiet():
+        with end_on_signals(lambda: "stopped"), quiet(), database_errors_told():
             work(search, open_study(search, number))
     except Interrupted:
         return
