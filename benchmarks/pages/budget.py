@@ -90,6 +90,22 @@ def t95(seeds: int) -> float:
     return float(student.ppf(0.975, seeds - 1))
 
 
+def outcomes(ablation: Record) -> dict[str, list[str]]:
+    """Titles of the measured changes by what their seeds show: ``better`` or ``worse`` than the recipe, or ``neither``.
+
+    A change is better or worse if the 95% interval of its difference, over at least two seeds, does not include zero.
+    """
+    found: dict[str, list[str]] = {"better": [], "worse": [], "neither": []}
+    for name, one in ablation["summary"].items():
+        seeds = one.get("pairs", len(ablation["settings"]["seeds"]))
+        if name == "recipe" or not one.get("runs") or seeds < 2:
+            continue
+        gain, reach = one["accuracy_gain"], t95(seeds) * one["accuracy_gain_error"]
+        outcome = "neither" if abs(gain) <= reach else "better" if gain > 0 else "worse"
+        found[outcome].append(ablation["settings"]["changes"][name]["title"])
+    return found
+
+
 def _is_run(record: Record) -> bool:
     """Whether it is a single run that was trained on AG News and tested on its official test rows."""
     if "evaluation" not in record or not record["recipe"]["data"]["train"].startswith(TRAINED_ON):

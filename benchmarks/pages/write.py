@@ -136,6 +136,7 @@ def budget_page(results: Path) -> str:
         planned=tomllib.loads(budget.CHANGES.read_text("utf-8"))["changes"],
         audits=budget.finished(results, "noise"),
         t95=budget.t95,
+        outcomes=budget.outcomes,
     )
 
 

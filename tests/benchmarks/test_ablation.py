@@ -66,6 +66,22 @@ def test_of_rates_with_equal_accuracy_the_lower_loss_is_chosen_and_a_diverged_on
     assert ablation.chosen([{"seed": 0, "diverged": True}], 0) is None
 
 
+def test_the_page_tells_what_helped_and_what_the_seeds_do_not_show(load: Load) -> None:
+    def measured(gain: float, error: float, pairs: int = 3) -> dict[str, Any]:
+        return {"runs": 3, "pairs": pairs, "accuracy_gain": gain, "accuracy_gain_error": error}
+
+    names = ("recipe", "ema", "dropout", "soup", "swa", "one", "diverged")
+    figures = [measured(0, 0), measured(0.02, 0.004), measured(-0.02, 0.004), measured(0.02, 0.005)]
+    figures += [measured(0.01, 0.0, 2), {**measured(0.5, 0.0, 1), "accuracy_gain_error": None}, {"diverged": 3}]
+    record = {
+        "settings": {"seeds": [1, 2, 3], "changes": {name: {"title": f"with {name}"} for name in names}},
+        "summary": dict(zip(names, figures, strict=True)),
+    }
+    # Student's t with two degrees of freedom: 4.30 standard errors.
+    expected = {"better": ["with ema", "with swa"], "worse": ["with dropout"], "neither": ["with soup"]}
+    assert load("pages.budget").outcomes(record) == expected
+
+
 class TestTrials:
     """The suite on a tiny backbone, its commands in this process."""
 
