@@ -84,7 +84,7 @@ def found(audit: Audit) -> dict[str, Any]:
         "suspects": len(noise.suspects),
         "agreement": noise.accuracy,
         "confused": confused,
-        "repeated": audit.repeated,
+        "repeated": len(audit.near_duplicates),
         "contradictions": len(audit.contradictions),
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.benchmarks import Load
 
+from featherweight.data.near_duplicates import Pair
 from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
 from featherweight.recipe import Recipe
@@ -23,7 +24,7 @@ def an_audit() -> Audit:
     probabilities = np.where(np.arange(10)[:, None] < 5, [[0.9, 0.1]], [[0.2, 0.8]])
     texts = [f"text {number}" for number in range(10)]
     noise = label_noise(labels, probabilities)
-    return Audit("x", "x.csv", 2, texts, labels, ("a", "b"), np.arange(10), noise, 1, [], None, [])
+    return Audit("x", "x.csv", 2, texts, labels, ("a", "b"), np.arange(10), noise, [Pair(0, 1, 0.95)], None, [])
 
 
 def test_suspects_and_verdicts_are_counted(load: Load, tmp_path: Path) -> None:

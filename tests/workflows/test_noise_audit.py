@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featherweight.data.near_duplicates import Pair
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
@@ -88,6 +89,16 @@ def test_changed_labels_are_suspects_and_the_file_drops_them(
     assert [(audit.texts[pair.first], audit.texts[pair.second]) for pair in audit.contradictions] == [
         (audit.texts[0], audit.texts[60])
     ]
+    pairs = list(csv.DictReader((tmp_path / "out" / "near-duplicates.csv").open(encoding="utf-8", newline="")))
+    assert len(pairs) == len(audit.near_duplicates) and pairs[0]["similarity"] == "1.0"
+    texts = {int(pair[f"row_{side}"]) - 1: pair[f"text_{side}"] for pair in pairs for side in "ab"}
+    assert {0, 60} <= texts.keys() and all(text == audit.texts[row] for row, text in texts.items())
+    assert {(pair["label_a"], pair["label_b"]) for pair in pairs if {pair["row_a"], pair["row_b"]} == {"1", "61"}} == {
+        (audit.label_of(0), audit.label_of(60))
+    }
+    alike = render(replace(audit, near_duplicates=[Pair(0, 3, 0.95)]))
+    assert "texts with the same label" in alike and "95% alike" in alike and "<span>row 4</span>" in alike
+    assert "texts with different labels" not in alike
     suspects_file = str(tmp_path / "out" / "suspects.csv")
     dropped = recipe.with_values(data={"drop": suspects_file, "validation": str(data["train"])})
     assert len(load_splits(dropped.with_values(data={"test": ""})).train) == 57

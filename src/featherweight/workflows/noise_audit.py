@@ -51,9 +51,9 @@ def audit_labels(
 ) -> Audit:
     """Find the rows of ``data.train`` whose label is probably wrong (suspects), by ``folds`` cross-validated trainings.
 
-    ``recipe`` is the recipe of these trainings. The suspects are written to noise.html and suspects.csv in ``out``; a
-    recipe with ``data.drop = "suspects.csv"`` trains without them. The same call again resumes the audit.
-    Labels of test rows are not read. Raises UserError for wrong input, and Interrupted at a signal.
+    ``recipe`` is the recipe of these trainings. noise.html, suspects.csv and near-duplicates.csv in ``out`` tell what
+    was found; a recipe with ``data.drop = "suspects.csv"`` trains without the suspects. The same call again resumes the
+    audit. Labels of test rows are not read. Raises UserError for wrong input, and Interrupted at a signal.
     """
     require_recipe(recipe, "audit_labels")
     require_path(out, "out", "the path of a folder for the audit")
@@ -224,19 +224,16 @@ def _columns(rows: Rows) -> dict[str, list[str]]:
 def _audit(recipe: Recipe, rows: Rows, probabilities: NDArray[np.float64], folds: int, test: list[str] | None) -> Audit:
     assert rows.labels is not None
     texts = [joined(text) for text in rows.texts]
-    pairs = similar_pairs(texts)
-    labels = rows.labels
     return Audit(
         name=recipe.name,
         origin=rows.origin,
         folds=folds,
         texts=texts,
-        labels=labels,
+        labels=rows.labels,
         label_names=rows.label_names,
         places=rows.positions,
-        noise=label_noise(labels, probabilities),
-        repeated=len(pairs),
-        contradictions=[pair for pair in pairs if labels[pair.first] != labels[pair.second]],
+        noise=label_noise(rows.labels, probabilities),
+        near_duplicates=similar_pairs(texts),
         leaks=_leaks(test, texts) if test is not None else None,
         test_texts=test or [],
     )

@@ -29,10 +29,8 @@ class Audit:
     places: NDArray[np.integer[Any]]
     """The place of each row in the data, from 0."""
     noise: LabelNoise
-    repeated: int
-    """Number of pairs of training texts that are nearly equal."""
-    contradictions: list[Pair]
-    """Those of them that have different labels."""
+    near_duplicates: list[Pair]
+    """Pairs of training texts that are nearly equal, the most similar first."""
     leaks: list[Pair] | None
     """Test texts (first) that are nearly a training text (second); None if there are no test rows."""
     test_texts: list[str]
@@ -40,6 +38,11 @@ class Audit:
     def label_of(self, row: int) -> str:
         """The name of the label that the training data gives to ``row``."""
         return self.label_names[int(self.labels[row])]
+
+    @property
+    def contradictions(self) -> list[Pair]:
+        """The near-duplicates that have different labels."""
+        return [pair for pair in self.near_duplicates if self.labels[pair.first] != self.labels[pair.second]]
 
     @property
     def headline(self) -> str:

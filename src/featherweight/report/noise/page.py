@@ -1,4 +1,4 @@
-"""Writes a label audit as one self-contained HTML file, and its suspects (probably wrong labels) as CSV."""
+"""Writes a label audit as one self-contained HTML file, and its suspects and near-duplicates as CSV."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ LONGEST_TEXT = 600
 
 
 def write_audit(audit: Audit, folder: Path) -> list[Path]:
-    """Write noise.html and suspects.csv into ``folder``, and return their paths."""
-    texts = {"suspects.csv": suspects_csv(audit), "noise.html": render(audit)}
+    """Write noise.html, suspects.csv and near-duplicates.csv into ``folder``, and return their paths."""
+    tables = {"suspects.csv": suspects_csv(audit), "near-duplicates.csv": near_duplicates_csv(audit)}
+    texts = {**tables, "noise.html": render(audit)}
     for name, text in texts.items():
         write_whole(folder / name, text)
     return [folder / name for name in texts]
@@ -46,10 +47,26 @@ def suspects_csv(audit: Audit) -> str:
     return text.getvalue()
 
 
+def near_duplicates_csv(audit: Audit) -> str:
+    """The pairs of training texts that are nearly equal as CSV, the most similar first; rows are counted from 1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n", quoting=QUOTED)
+    writer.writerow(["similarity", *(f"{key}_{side}" for key in ("row", "label", "text") for side in "ab")])
+    for pair in audit.near_duplicates:
+        both = (pair.first, pair.second)
+        writer.writerow([
+            round(float(pair.similarity), 4), *(int(audit.places[row]) + 1 for row in both),
+            *(safe_cell(audit.label_of(row)) for row in both), *(safe_cell(audit.texts[row]) for row in both),
+        ])  # fmt: skip
+    return text.getvalue()
+
+
 def render(audit: Audit) -> str:
     """The audit as the text of an HTML file."""
     pages = page_templates()
     noise, names = audit.noise, audit.label_names
+    contradictions = audit.contradictions
+    alike = [pair for pair in audit.near_duplicates if pair not in set(contradictions)]
     confusions = [(names[given], names[other], f"{count:,}") for (given, other), count in noise.confusions.items()]
     return pages.get_template("noise.html.j2").render(
         audit=audit,
@@ -58,7 +75,11 @@ def render(audit: Audit) -> str:
         confusions=confusions[:20],
         suspects=[_card(audit, one) for one in noise.suspects[:SUSPECTS_ON_THE_PAGE]],
         more=max(0, len(noise.suspects) - SUSPECTS_ON_THE_PAGE),
-        contradictions=[_both(audit, pair) for pair in audit.contradictions[:PAIRS_ON_THE_PAGE]],
+        near_duplicates=[
+            (title, len(pairs), [_both(audit, pair) for pair in pairs[:PAIRS_ON_THE_PAGE]])
+            for title, pairs in (("different labels", contradictions), ("the same label", alike))
+            if pairs
+        ],
         leaks=[_leak(audit, pair) for pair in (audit.leaks or [])[:PAIRS_ON_THE_PAGE]],
         shown=PAIRS_ON_THE_PAGE,
     )
@@ -87,6 +108,8 @@ def _leak(audit: Audit, pair: Pair) -> dict[str, str]:
 def _both(audit: Audit, pair: Pair) -> dict[str, str]:
     return {
         "similarity": _similarity(pair),
+        "first_row": f"{int(audit.places[pair.first]) + 1:,}",
+        "second_row": f"{int(audit.places[pair.second]) + 1:,}",
         "first": _shown(audit.texts[pair.first]),
         "second": _shown(audit.texts[pair.second]),
         "first_label": audit.label_of(pair.first),
