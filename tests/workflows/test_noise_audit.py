@@ -82,6 +82,8 @@ def test_changed_labels_are_suspects_and_the_file_drops_them(
     assert {int(row["row"]) - 1 for row in suspects} == {*WRONG, 60}
     assert all(row["label"] != row["suggested"] for row in suspects)
     assert audit.headline == "4 of 61 labels look wrong (6.6%)" and audit.doubt is None
+    single = replace(audit, noise=replace(audit.noise, suspects=audit.noise.suspects[:1]))
+    assert single.headline == "1 of 61 labels looks wrong (1.6%)"
     unlearnt = replace(audit, noise=replace(audit.noise, accuracy=0.41))
     share = max(Counter(audit.labels.tolist()).values()) / 61
     assert "gave 41.0% of the rows the label that the data gives, and always answering" in str(unlearnt.doubt)

@@ -35,7 +35,7 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Update the average with the current weights, after optimizer step ``step`` (1 is the first)."""
-        weights = [self._trainable[name] for name in self.tensors]
+        weights: list[Tensor] = [self._trainable[name] for name in self.tensors]
         torch._foreach_lerp_(list(self.tensors.values()), weights, self._share(step))  # one kernel on a GPU
 
     def _share(self, step: int) -> float:

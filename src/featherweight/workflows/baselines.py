@@ -55,7 +55,7 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
         notify(listeners, note)
     with locked(folder):
         write_whole(folder / "recipe.toml", recipe.to_toml())
-        described = {"backbone": describe_backbone(backbone)} if backbone else {}
+        described: dict[str, Any] = {"backbone": describe_backbone(backbone)} if backbone else {}
         if kind == "full-fine-tuning":
             write_json(folder / BEGUN, _fingerprints(splits) | described)
             fitted = fine_tuned(recipe, splits, folder, listeners)

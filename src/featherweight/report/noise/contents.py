@@ -50,8 +50,8 @@ class Audit:
         count = len(self.noise.suspects)
         if not count:
             return f"No label of {counted(len(self.texts), 'row')} looks wrong"
-        labels = "label looks" if count == 1 else "labels look"
-        return f"{count:,} of {len(self.texts):,} {labels} wrong ({count / len(self.texts):.1%})"
+        look = "looks" if count == 1 else "look"
+        return f"{count:,} of {len(self.texts):,} labels {look} wrong ({count / len(self.texts):.1%})"
 
     @property
     def doubt(self) -> str | None:
