@@ -59,6 +59,19 @@ def test_a_training_of_few_steps_is_evaluated_before_its_end() -> None:
     assert schedule_for(recipe, 1_000, 2)["evaluate_every"] == 2
 
 
+@pytest.mark.parametrize(("budget", "rate"), [("10k", 4e-3), ("100k", 1e-3), ("300k", 5e-4), ("1M", 5e-4)])
+def test_a_small_budget_has_a_higher_learning_rate_unless_the_user_sets_one(
+    tmp_path: Path, budget: str, rate: float
+) -> None:
+    file = str(tmp_path / "reviews.csv")
+    write_reviews(file)
+    draft = draft_recipe(file, [f"budget={budget}"])
+    assert draft.recipe.training.learning_rate == rate
+    assert (f"learning rate {rate:g}" in draft.notes[1]) == (rate != 5e-4)
+    own = draft_recipe(file, [f"budget={budget}", "training.learning_rate=2e-4"])
+    assert own.recipe.training.learning_rate == 2e-4 and "learning rate 0.0002" in own.notes[1]
+
+
 def test_every_class_has_a_validation_row() -> None:
     assert validation_size_for(200, 2) == validation_size_for(999, 2) == 0.2
     assert validation_size_for(1_000, 2) == 0.1

@@ -124,10 +124,11 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
     whole = _in_order(_merged(chosen, values))
     recipe = Recipe.parse(whole, source)
     training = recipe.training
+    of_rate = f"learning rate {training.learning_rate:g}, " if "learning_rate" in whole["training"] else ""
     notes = (
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {counted(recipe.budget, 'trainable parameter')}, "
-        f"{counted(training.epochs, 'epoch')}, an evaluation every {training.evaluate_every} steps{of_length}",
+        f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every {training.evaluate_every} steps{of_length}",
         *notes,
     )
     if not several and (note := separated_labels(table.read(guess.label_columns[0]), columns)):

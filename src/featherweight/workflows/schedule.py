@@ -1,4 +1,4 @@
-"""Chooses the schedule for data of a given size: epochs, batch size, evaluation interval and validation size."""
+"""Chooses the schedule for data and a budget: epochs, batch size, learning rate, evaluations and validation rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from featherweight.recipe import Recipe
 EPOCHS = ((100, 20), (300, 12), (1_000, 6), (5_000, 4), (50_000, 3))
 """Pairs of a maximum number of rows and the epochs for it; for more rows there are two epochs."""
 FEWEST_EPOCHS = 2
+RATES = ((20_000, 4e-3), (150_000, 1e-3))
+"""Pairs of a maximum budget and the learning rate for it, as in `best-10k` and `best-100k`; larger budgets have the
+default one. The fewer parameters are trained, the higher the best rate was on validation rows."""
 ENOUGH_ROWS_OF_A_CLASS = 40
 """Rows are counted relative to this number of classes: with more classes, each class has fewer rows."""
 SMALL, SMALL_BATCH = 5_000, 16
@@ -22,7 +25,7 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     """Values for the keys ``epochs``, ``batch_size`` and ``evaluate_every`` of ``[training]``.
 
     They suit ``rows`` labelled rows in ``classes`` classes, with at least one evaluation per epoch. A ``batch_size`` in
-    the recipe is kept.
+    the recipe is kept. With a small budget there is a ``learning_rate``, too.
     """
     training, data = recipe.training, recipe.data
     if data.validation is None:
@@ -34,7 +37,9 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     steps = max(1, rows // (batch * training.accumulate))
     if training.max_steps is not None:
         steps = min(steps, max(1, training.max_steps // 2))
-    return {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
+    chosen = {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
+    rate = next((rate for most, rate in RATES if recipe.budget <= most), None)
+    return chosen if rate is None else {**chosen, "learning_rate": rate}
 
 
 def epochs_for(rows: int, classes: int) -> int:
