@@ -9,9 +9,9 @@ from featherweight.recipe import Recipe
 EPOCHS = ((100, 20), (300, 12), (1_000, 6), (5_000, 4), (50_000, 3))
 """Pairs of a maximum number of rows and the epochs for it; for more rows there are two epochs."""
 FEWEST_EPOCHS = 2
-RATES = ((20_000, 4e-3), (150_000, 1e-3))
-"""Pairs of a maximum budget and the learning rate for it, as in `best-10k` and `best-100k`; larger budgets have the
-default one. The fewer parameters are trained, the higher the best rate was on validation rows."""
+FEW_PARAMETERS, THEIR_RATE = 20_000, 4e-3
+"""The maximum budget that has a learning rate of its own, and this rate, as in `best-10k`: on validation rows the best
+rates for so few parameters were several times as high as for more."""
 ENOUGH_ROWS_OF_A_CLASS = 40
 """Rows are counted relative to this number of classes: with more classes, each class has fewer rows."""
 SMALL, SMALL_BATCH = 5_000, 16
@@ -25,7 +25,7 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     """Values for the keys ``epochs``, ``batch_size`` and ``evaluate_every`` of ``[training]``.
 
     They suit ``rows`` labelled rows in ``classes`` classes, with at least one evaluation per epoch. A ``batch_size`` in
-    the recipe is kept. With a small budget there is a ``learning_rate``, too.
+    the recipe is kept. With a budget of at most ``FEW_PARAMETERS`` there is a ``learning_rate``, too.
     """
     training, data = recipe.training, recipe.data
     if data.validation is None:
@@ -38,8 +38,7 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     if training.max_steps is not None:
         steps = min(steps, max(1, training.max_steps // 2))
     chosen = {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
-    rate = next((rate for most, rate in RATES if recipe.budget <= most), None)
-    return chosen if rate is None else {**chosen, "learning_rate": rate}
+    return {**chosen, "learning_rate": THEIR_RATE} if recipe.budget <= FEW_PARAMETERS else chosen
 
 
 def epochs_for(rows: int, classes: int) -> int:
