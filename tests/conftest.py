@@ -28,6 +28,7 @@ _frozen_with = 0
 """Number of modules that were imported when the garbage collector was last told to pass over what there is."""
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     """After large imports, exempt all objects from garbage collection: it searched them for a fifth of the time."""
     global _frozen_with

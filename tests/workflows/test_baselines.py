@@ -214,6 +214,28 @@ def test_an_interrupted_full_fine_tuning_is_resumed_with_the_same_rows_and_weigh
     resumed = run_baseline("full-fine-tuning", recipe, tmp_path / "run")
     assert [record["step"] for record in resumed.history if record["kind"] == "step"] == [1, 2, 3, 4]
     assert resumed.evaluation["test"] == whole.evaluation["test"]
+    assert not (tmp_path / "run" / "begun.json").exists()
+
+
+@pytest.mark.slow
+def test_full_fine_tuning_without_a_checkpoint_begins_anew_with_changed_rows(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe, data = tiny_recipe("bert", training={"max_steps": 4}), tmp_path / "train.jsonl"
+    rows = Path(recipe.data.train).read_text("utf-8")
+    data.write_text(rows, "utf-8")
+    recipe = recipe.with_values(data={"train": str(data)})
+    with pytest.raises(Interrupted):
+        run_baseline("full-fine-tuning", recipe, tmp_path / "run", [StopAfterTwoSteps()])
+    shutil.rmtree(tmp_path / "run" / "checkpoint")
+    data.write_text(rows + rows.splitlines()[0].replace('"text": "', '"text": "one more '), "utf-8")
+    assert run_baseline("full-fine-tuning", recipe, tmp_path / "run").environment["data"]["train"]["rows"] == 49
+
+
+@pytest.mark.parametrize(("rate", "of_all"), [(5e-4, 5e-5), (4e-3, 1e-4)])
+def test_full_fine_tuning_has_a_tenth_of_the_learning_rate_up_to_a_maximum(
+    tiny_recipe: Any, rate: float, of_all: float
+) -> None:
+    recipe = tiny_recipe("bert", training={"learning_rate": rate})
+    assert baseline_recipe("full-fine-tuning", recipe).training.learning_rate == of_all
 
 
 @pytest.mark.parametrize("kind", ["tfidf-svm", "tfidf-logistic"])

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from featherweight.run.lock import TakenError
 from featherweight.workflows import search as module
 from featherweight.workflows import search_outcome, search_workers, training_process
 from featherweight.workflows.search import run_search
+from featherweight.workflows.search_study import database_errors_told
 from featherweight.workflows.training_process import Ended, NotANumber, Refused, Stopped
 
 pytest.importorskip("optuna")
@@ -134,6 +136,27 @@ def test_a_database_that_fails_ends_the_search_in_a_line_and_the_trial_is_traine
     run_search(tiny_recipe(), out, space=RATES, trials=2, announce=lambda _: None)
     assert folders == ["0001", "0002", "0002"]
     assert [row["accuracy"] for row in rows_of(out)] == ["0.1", "0.3"]
+
+
+def test_the_thread_that_marks_a_trial_as_alive_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    from optuna.exceptions import StorageInternalError
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    before = threading.excepthook
+    threading.excepthook = threading.__excepthook__  # pytest has one of its own
+    try:
+        with pytest.raises(FeatherweightError, match="the database of the search failed: gone"), database_errors_told():
+            for error in (StorageInternalError("gone"), ValueError("a bug")):
+                thread = threading.Thread(target=fail, args=(error,))
+                thread.start()
+                thread.join()
+            raise StorageInternalError("gone")
+    finally:
+        threading.excepthook = before
+    said = capsys.readouterr().err
+    assert "a bug" in said and "gone" not in said
 
 
 def _in_this_process(search: Any, work: Any) -> None:

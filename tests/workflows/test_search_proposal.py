@@ -59,6 +59,23 @@ def test_a_space_in_which_nothing_fits_is_refused_before_any_trial(tiny_recipe: 
     Searched.of(recipe, SearchSpace({**keys, LAYERS: Choices(("all", "top-1"))}))
 
 
+def test_a_budget_too_small_for_auto_is_refused_whatever_is_varied(tiny_recipe: Any) -> None:
+    recipe = without_test_rows(tiny_recipe(budget=170, adapter={"lora": "auto"}))
+    with pytest.raises(UserError, match=r"search: no values fit budget = 170\nbudget = 170: no adapter fits"):
+        Searched.of(recipe, SearchSpace({"adapter.bias": Choices(("lora", "all"))}))
+
+
+@pytest.mark.parametrize(("rate", "low", "high"), [(5e-4, 1e-4, 3e-3), (4e-3, 1e-4, 1.2e-2), (9e-5, 3e-5, 3e-3)])
+def test_the_learning_rate_of_the_recipe_is_in_the_default_range(
+    tiny_recipe: Any, rate: float, low: float, high: float
+) -> None:
+    recipe = without_test_rows(tiny_recipe(training={"learning_rate": rate}))
+    searched = Searched.of(recipe, None)
+    varied = searched.space.keys["training.learning_rate"]
+    assert (varied.low, varied.high) == pytest.approx((low, high))
+    assert searched.first_values()["training.learning_rate"] == rate
+
+
 def test_the_best_recipe_has_the_values_of_other_sections_and_its_test_rows(tiny_recipe: Any) -> None:
     original = tiny_recipe()
     space = SearchSpace({"data.max_length": Choices((16, 24)), "evaluation.windows": Range(1, 3, whole=True)})

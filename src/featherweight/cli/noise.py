@@ -58,4 +58,5 @@ def command(
     if audit.doubt:
         print(f"warning: {audit.doubt}")
     print(f"Suspects: {folder / 'suspects.csv'}")
+    print(f"Near-duplicates: {folder / 'near-duplicates.csv'}")
     print(f"Page: {folder / 'noise.html'}")

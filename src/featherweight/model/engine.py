@@ -203,6 +203,7 @@ def move_to_engine(network: Network, engine: Engine) -> None:
             converted = parameter.ndim > 1 and id(parameter) not in head
             # Small tensors are copied as well: a single view would keep the whole weight file mapped into memory.
             parameter.data = parameter.data.to(engine.dtype if converted else parameter.dtype, copy=True)
+    network.make_mask = None
     if engine.device != "cpu":
         store_biases(network, engine.dtype)
         store_position_bias(network)

@@ -43,7 +43,8 @@ _KEYS = (
     *(f"adapter.{key}" for key in AdapterRecipe.model_fields),
 )
 READING = ("data.max_length", "data.long", "data.window_overlap", "evaluation.windows")
-"""The keys of other sections that a search can vary: how long texts are read. The rows of all trials are the same."""
+"""The keys of other sections that a search can vary: maximum length, parts and windows of a text. All trials have the
+same rows."""
 VARIABLE = (*(key for key in _KEYS if key not in _FIXED), *READING)
 """The recipe keys that a search can vary."""
 
@@ -93,10 +94,12 @@ class SearchSpace:
     def default(cls, recipe: Recipe) -> SearchSpace:
         """The keys that a search varies if ``recipe`` has no section [search].
 
-        If the recipe starts from a run, [adapter] stays as in that run, except for dropout.
+        The range of the learning rate is wider if that of the recipe is unusually high or low. If the recipe starts
+        from a run, [adapter] stays as in that run, except for dropout.
         """
+        own = recipe.training.learning_rate
         keys: dict[str, Open] = {
-            "training.learning_rate": Range(1e-4, 3e-3, log=True),
+            "training.learning_rate": Range(min(1e-4, own / 3), max(3e-3, 3 * own), log=True),
             "training.lora_plus_ratio": Choices((1.0, 4.0, 16.0)),
             TARGETS: Choices(("all", "attention", "query+value", "value")),
             "adapter.dropout": Choices((0.0, 0.05, 0.1)),

@@ -200,7 +200,8 @@ def fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence
         partial(model.logits, cache=cache_folder()),
         network.trainable_count(),
         "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
-        f"{recipe.training.learning_rate:g} (a tenth of the first round's), falling linearly, with its own dropout.",
+        f"{recipe.training.learning_rate:g} (a tenth of the first round's, at most 1e-4), falling linearly, with its "
+        "own dropout.",
         state.found(recipe.evaluation.best_by),
         state.seconds,
     )

@@ -29,6 +29,9 @@ from featherweight.workflows.prepare import adaptation_notes
 
 RATE_SHARE = 0.1
 """Learning rate of full fine-tuning as a fraction of that of the rounds: LoRA needs about ten times as much."""
+HIGHEST_RATE = 1e-4
+"""Maximum learning rate of full fine-tuning, because that of an adapter with few parameters is far more than ten times
+as high."""
 BEGUN = "begun.json"
 """While full fine-tuning is unfinished: the fingerprints of what it began with, because it can be resumed."""
 
@@ -104,12 +107,13 @@ def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
 
 def _trained_on(folder: Path) -> dict[str, Any]:
     """Fingerprints of rows and backbone of a finished or resumable baseline; {} if it would be trained anew."""
-    from featherweight.training.checkpoint import has_checkpoint
-
     if is_complete(folder):
         return Run(folder).environment
-    resumable = (folder / BEGUN).is_file() and has_checkpoint(folder / "checkpoint")
-    return read_json(folder / BEGUN) if resumable else {}
+    if not (folder / BEGUN).is_file():
+        return {}
+    from featherweight.training.checkpoint import has_checkpoint
+
+    return read_json(folder / BEGUN) if has_checkpoint(folder / "checkpoint") else {}
 
 
 def _taken(folder: Path, whose: str) -> UserError:
@@ -133,7 +137,7 @@ def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
     changes["adapter"] = {"lora": [], "bias": "none", "dora": False, "initialisation": "default"}
     changes["training"] = {"teacher": [], "soup": []}
     if kind == "full-fine-tuning":
-        rate = float(f"{recipe.training.learning_rate * RATE_SHARE:.3g}")
+        rate = min(HIGHEST_RATE, float(f"{recipe.training.learning_rate * RATE_SHARE:.3g}"))
         changes["training"] |= {"learning_rate": rate, "schedule": "linear", "warmup": 0.06, "encoder_dropout": True}
         # A checkpoint is four times as large as the whole model, so it is written only once an hour.
         changes["training"] |= {"checkpoint_steps": 1_000_000, "checkpoint_seconds": 1800}

@@ -123,16 +123,17 @@ class Searched:
             for key, one in self.space.keys.items()
             if key in _SIZES
         ]
+        refused: UserError | None = None
         for values in product(*ends):
             try:
                 if self.fitted(dict(values)) is not None:
                     return
-            except UserError:  # values that exclude each other; a trial says so
-                return
-        raise UserError(
-            f"search: no values fit budget = {self.recipe.budget:,}\n"
-            f"{nearest_that_fits(self.recipe, self.architecture, self.labels)}"
-        )
+            except UserError as error:
+                refused = refused or error
+        if refused is not None and self.recipe.adapter.lora != "auto":
+            return  # values that exclude each other; a trial says so
+        reason = refused or nearest_that_fits(self.recipe, self.architecture, self.labels)
+        raise UserError(f"search: no values fit budget = {self.recipe.budget:,}\n{reason}")
 
     def _fits_without_targets(self) -> bool:
         """Whether the recipe fits with its own LoRA, or with what ``lora = "auto"`` chooses, at least with rank 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,7 @@ _HEARTBEAT = 30
 """Seconds between two signs of life of a trial. After four times as long without one, another worker takes it over."""
 
 
-_URLS = "write a URL, such as sqlite:///search.db or postgresql://host/database"
+_WRITE_A_URL = "write a URL, such as sqlite:///search.db or postgresql://host/database"
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,22 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def database_errors_told() -> Iterator[None]:
-    """Within the context, an error of the database is raised as FeatherweightError, for instance if it has stopped."""
+    """Within the context, an error of the database is raised as FeatherweightError, for instance if it has stopped.
+
+    The thread that marks a trial as alive meets such an error, too; its traceback is not printed.
+    """
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
+    known, before = (StorageInternalError, SQLAlchemyError), threading.excepthook
+    threading.excepthook = lambda one: None if isinstance(one.exc_value, known) else before(one)
     try:
         yield
     except FeatherweightError:
         raise
     except Exception as error:
         found: BaseException | None = error  # Optuna may hide the error of the database behind one of its own
-        while found is not None and not isinstance(found, StorageInternalError | SQLAlchemyError):
+        while found is not None and not isinstance(found, known):
             found = found.__cause__ or found.__context__
         if found is None:
             raise
@@ -104,6 +110,8 @@ def database_errors_told() -> Iterator[None]:
             f"the database of the search failed: {first_line(found.__cause__ or found)}\n"
             "To resume the search, run the same command again"
         ) from None
+    finally:
+        threading.excepthook = before
 
 
 def storage_url(storage: str | None, out: Path) -> str:
@@ -116,7 +124,7 @@ def storage_url(storage: str | None, out: Path) -> str:
         return f"sqlite:///{out / 'search.db'}"
     scheme, separator, place = storage.partition("://")
     if not separator or (scheme.partition("+")[0] == "sqlite" and place in ("", "/", "/:memory:")):
-        raise UserError(f"--storage {storage}: {_URLS}")
+        raise UserError(f"--storage {storage}: {_WRITE_A_URL}")
     return f"postgresql+psycopg://{place}" if scheme in ("postgresql", "postgres") else storage
 
 
@@ -140,11 +148,12 @@ def _opened(search: Search) -> BaseStorage:
         if url.startswith("sqlite"):
             _lock_whole_transactions(storage.engine)
         return storage
-    except ImportError:
-        driver = "pip install 'psycopg[binary]'" if url.startswith("postgresql") else _URLS
-        raise UserError(f"--storage: the driver of this kind of database is not installed: {driver}") from None
+    except ImportError as error:
+        known = url.startswith("postgresql+psycopg:")
+        remedy = "For PostgreSQL: pip install 'psycopg[binary]'" if known else "Install it"
+        raise UserError(f"--storage: the driver of this kind of database is not installed: {error}\n{remedy}") from None
     except NoSuchModuleError:
-        raise UserError(f"--storage: {url.partition('://')[0]!r} is no kind of database; {_URLS}") from None
+        raise UserError(f"--storage: {url.partition('://')[0]!r} is no kind of database; {_WRITE_A_URL}") from None
     except Exception as error:  # SQLAlchemy has an error for each database and driver
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--storage: cannot be opened: {reason}; check the URL, and that the database runs") from None

@@ -66,7 +66,8 @@ def render(audit: Audit) -> str:
     pages = page_templates()
     noise, names = audit.noise, audit.label_names
     contradictions = audit.contradictions
-    alike = [pair for pair in audit.near_duplicates if pair not in set(contradictions)]
+    opposed = set(contradictions)
+    alike = [pair for pair in audit.near_duplicates if pair not in opposed]
     confusions = [(names[given], names[other], f"{count:,}") for (given, other), count in noise.confusions.items()]
     return pages.get_template("noise.html.j2").render(
         audit=audit,
