@@ -155,9 +155,12 @@ def test_a_baseline_on_an_adapted_backbone_says_so_and_a_bag_of_words_does_not(
 
 
 @pytest.mark.slow
-def test_full_fine_tuning_trains_everything_and_saves_no_model(tiny_recipe: Any, tmp_path: Path) -> None:
+def test_full_fine_tuning_trains_everything_and_saves_no_model(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors import safe_open
 
+    monkeypatch.setattr("featherweight.workflows.baselines.HIGHEST_RATE", 1.0)  # so small an encoder learns faster
     recipe = tiny_recipe("roberta", adapter={"head": "native"}, training={"epochs": 4, "learning_rate": 0.03})
     run = run_baseline("full-fine-tuning", recipe.with_values(budget=20_000), tmp_path / "full")
     weights = next(Path(recipe.backbone.name).glob("*.safetensors"))

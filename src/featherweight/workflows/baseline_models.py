@@ -32,6 +32,9 @@ TITLES = {
     "full-fine-tuning": "full fine-tuning",
 }
 """The kinds of baselines, with their titles in tables."""
+HIGHEST_RATE = 1e-4
+"""Maximum learning rate of full fine-tuning, because that of an adapter with few parameters is far more than ten times
+as high."""
 ON_THE_BACKBONE = ("linear-probe", "full-fine-tuning")
 """The baselines that use the backbone of the recipe."""
 STRENGTHS = {
@@ -200,8 +203,8 @@ def fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence
         partial(model.logits, cache=cache_folder()),
         network.trainable_count(),
         "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
-        f"{recipe.training.learning_rate:g} (a tenth of the first round's, at most 1e-4), falling linearly, with its "
-        "own dropout.",
+        f"{recipe.training.learning_rate:g} (a tenth of the first round's, at most {HIGHEST_RATE:g}), falling "
+        "linearly, with its own dropout.",
         state.found(recipe.evaluation.best_by),
         state.seconds,
     )

@@ -23,15 +23,20 @@ from featherweight.run.folder import FORMAT, Run, read_json
 from featherweight.run.lock import locked
 from featherweight.task.interface import task_of
 from featherweight.training.listeners import Listener, notify
-from featherweight.workflows.baseline_models import ON_THE_BACKBONE, TITLES, Fitted, bag_of_words, fine_tuned, probe
+from featherweight.workflows.baseline_models import (
+    HIGHEST_RATE,
+    ON_THE_BACKBONE,
+    TITLES,
+    Fitted,
+    bag_of_words,
+    fine_tuned,
+    probe,
+)
 from featherweight.workflows.environment import describe_backbone
 from featherweight.workflows.prepare import adaptation_notes
 
 RATE_SHARE = 0.1
 """Learning rate of full fine-tuning as a fraction of that of the rounds: LoRA needs about ten times as much."""
-HIGHEST_RATE = 1e-4
-"""Maximum learning rate of full fine-tuning, because that of an adapter with few parameters is far more than ten times
-as high."""
 BEGUN = "begun.json"
 """While full fine-tuning is unfinished: the fingerprints of what it began with, because it can be resumed."""
 
