@@ -118,6 +118,8 @@ class Searched:
 
     def _require_a_fitting_trial(self) -> None:
         """Raise UserError if no values of the space fit the budget: all trials would end without a training."""
+        if self.recipe.adapter.start_from:  # its adapter is the only one; whether it fits is checked with the weights
+            return
         ends = [
             [(key, value) for value in (one.values if isinstance(one, Choices) else (one.low, one.high))]
             for key, one in self.space.keys.items()

@@ -151,7 +151,8 @@ def _opened(search: Search) -> BaseStorage:
     except ImportError as error:
         known = url.startswith("postgresql+psycopg:")
         remedy = "For PostgreSQL: pip install 'psycopg[binary]'" if known else "Install it"
-        raise UserError(f"--storage: the driver of this kind of database is not installed: {error}\n{remedy}") from None
+        lacking = first_line(error.__cause__ or error)
+        raise UserError(f"--storage: the driver of this database is not installed: {lacking}\n{remedy}") from None
     except NoSuchModuleError:
         raise UserError(f"--storage: {url.partition('://')[0]!r} is no kind of database; {_WRITE_A_URL}") from None
     except Exception as error:  # SQLAlchemy has an error for each database and driver
