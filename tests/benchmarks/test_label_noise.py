@@ -48,7 +48,7 @@ def test_a_gain_is_that_of_the_same_rows(load: Load) -> None:
     assert gain["difference"] == 0.25 and gain["low"] <= 0.25 <= gain["high"]
 
 
-def in_this_process(verb: str, recipe: str, *options: str) -> None:
+def trained_here(verb: str, recipe: str, *options: str) -> None:
     """In the place of a ``featherweight train`` in a process of its own."""
     assert (verb, options[0], options[2:]) == ("train", "--out", ("--resume",))
     train(Recipe.load(recipe), options[1], resume=True)
@@ -60,7 +60,7 @@ def test_the_suite_trains_with_and_without_the_suspects(
     load: Load, tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = load("accuracy.label_noise")
-    monkeypatch.setattr(load("accuracy.ablation"), "featherweight", in_this_process)
+    monkeypatch.setattr(load("accuracy.ablation"), "featherweight", trained_here)
     monkeypatch.setattr(suite, "RECIPE", str(tmp_path / "tiny.toml"))
     (tmp_path / "tiny.toml").write_text(tiny_recipe(training={"max_steps": 4}).to_toml(), "utf-8")
     words = ["noise", "--data", str(tiny_data["train"]), "--rows", "40", "--validation", "12", "--folds", "2"]

@@ -13,7 +13,7 @@ from support.jobs import job_for
 from support.reads import reads_noted
 
 from featherweight.data.batches import collate
-from featherweight.model.attention_mask import AdditiveMask, prepare_mask
+from featherweight.model.attention_mask import additive_mask, prepare_mask
 from featherweight.model.engine import Engine, autocast, move_to_engine
 from featherweight.model.lean.portable import portable_encoder
 from featherweight.model.position_bias import store_position_bias
@@ -123,7 +123,7 @@ def test_the_mask_gives_the_logits_of_transformers_own(
         torch.testing.assert_close(computed, known, rtol=near[0], atol=near[1])
     assert not found
     # In fp32 the test can tell whether attention reads padding; in bf16 rounding hides it in some tiny networks.
-    network.make_mask = lambda mask: AdditiveMask(engine.dtype)(whole)
+    network.make_mask = lambda mask: additive_mask(whole, engine.dtype)
     assert precision == "bf16" or not torch.allclose(logits(mask), expected[0], rtol=near[0], atol=near[1])
 
 
@@ -145,7 +145,7 @@ def test_attention_need_not_copy_the_mask(tiny_recipe: Any, tmp_path: Path, fami
     mask = (torch.arange(length) < torch.tensor([[length], [3]])).long()
     portable = portable_encoder(network, torch.bfloat16)
     assert portable is not None
-    for made in (AdditiveMask(torch.bfloat16)(mask), portable._added(mask)):
+    for made in (additive_mask(mask, torch.bfloat16), portable._added(mask)):
         assert made.shape[-1] == length and made.stride(-1) == 1
         assert all(stride % 8 == 0 for stride in made.stride()[:-1])
         assert torch.equal(made.amax((1, 2)) < -5000, mask == 0)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.made_up_rounds import TestSet
 from support.several_labels import jigsaw_sections
+from support.stops import StopAfter
 
 from featherweight.errors import UserError
 from featherweight.training.signals import Interrupted
@@ -21,6 +22,11 @@ from featherweight.workflows.baselines import baseline_recipe, run_baseline
 from featherweight.workflows.rounds import run_rounds
 
 TEST = TestSet(80)
+
+
+def terminate() -> None:
+    """Send this process the signal that a training stops at."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def test_bags_of_words_are_scikit_learns_with_the_best_c_on_validation_rows(tiny_recipe: Any, tmp_path: Path) -> None:
@@ -177,16 +183,6 @@ def test_full_fine_tuning_trains_everything_and_saves_no_model(
     assert "no budget applies" in run.environment["notes"][0]
 
 
-class StopAfterTwoSteps:
-    def started(self, total_steps: int, first_step: int, notes: list[str]) -> None: ...
-    def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
-    def noted(self, message: str) -> None: ...
-
-    def stepped(self, record: dict[str, Any]) -> None:
-        if record["step"] == 2:
-            signal.raise_signal(signal.SIGTERM)
-
-
 @pytest.mark.slow
 def test_an_interrupted_full_fine_tuning_is_resumed_with_the_same_rows_and_weights_alone(
     tiny_recipe: Any, tmp_path: Path
@@ -201,7 +197,7 @@ def test_an_interrupted_full_fine_tuning_is_resumed_with_the_same_rows_and_weigh
     recipe = recipe.with_values(data={"train": str(data)}, backbone={"name": str(backbone)})
     whole = run_baseline("full-fine-tuning", recipe, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        run_baseline("full-fine-tuning", recipe, tmp_path / "run", [StopAfterTwoSteps()])
+        run_baseline("full-fine-tuning", recipe, tmp_path / "run", [StopAfter(2, terminate)])
     data.write_text(rows + rows.splitlines()[0].replace('"text": "', '"text": "one more '), "utf-8")
     with pytest.raises(UserError, match="a baseline of rows that have changed since"):
         run_baseline("full-fine-tuning", recipe, tmp_path / "run")
@@ -227,7 +223,7 @@ def test_full_fine_tuning_without_a_checkpoint_begins_anew_with_changed_rows(tin
     data.write_text(rows, "utf-8")
     recipe = recipe.with_values(data={"train": str(data)})
     with pytest.raises(Interrupted):
-        run_baseline("full-fine-tuning", recipe, tmp_path / "run", [StopAfterTwoSteps()])
+        run_baseline("full-fine-tuning", recipe, tmp_path / "run", [StopAfter(2, terminate)])
     shutil.rmtree(tmp_path / "run" / "checkpoint")
     data.write_text(rows + rows.splitlines()[0].replace('"text": "', '"text": "one more '), "utf-8")
     assert run_baseline("full-fine-tuning", recipe, tmp_path / "run").environment["data"]["train"]["rows"] == 49

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from support.endings import quick_endings
+from support.stops import StopAfter
 
 from featherweight.adapter.storage import WEIGHTS, peft_name
 from featherweight.data.fingerprints import rows_fingerprint
@@ -29,14 +30,9 @@ from featherweight.workflows.train import train
 Tensors = dict[str, np.ndarray]
 
 
-class StopAfterTwoSteps:
-    def started(self, total_steps: int, first_step: int, notes: list[str]) -> None: ...
-    def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
-    def noted(self, message: str) -> None: ...
-
-    def stepped(self, record: dict[str, Any]) -> None:
-        if record["step"] == 2:
-            raise KeyboardInterrupt
+def interrupt() -> None:
+    """As Ctrl-C in the middle of a training."""
+    raise KeyboardInterrupt
 
 
 def saved(run: Run) -> Tensors:
@@ -203,7 +199,7 @@ def test_an_interrupted_training_resumes_exactly(linear_run: Run, tmp_path: Path
     recipe = recipe_from(linear_run.folder, None, ["training.max_steps=4", "training.checkpoint_steps=1"])
     whole = train(recipe, tmp_path / "whole")
     with pytest.raises((Interrupted, KeyboardInterrupt)):
-        train(recipe, tmp_path / "run", listeners=[StopAfterTwoSteps()])
+        train(recipe, tmp_path / "run", listeners=[StopAfter(2, interrupt)])
     resumed = train(recipe, tmp_path / "run", resume=True)
     assert saved(resumed).keys() == saved(whole).keys()
     for name, tensor in saved(whole).items():

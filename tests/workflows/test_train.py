@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+from support.stops import StopAfter
 
 from featherweight.errors import UserError
 from featherweight.inference.classifier import Classifier
@@ -34,19 +35,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:Futu
 LABELS = ("bird", "fruit", "metal")
 
 
-class StopAfter:
-    """A listener that presses Ctrl-C after some step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def started(self, total_steps: int, first_step: int, notes: list[str]) -> None: ...
-    def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
-    def noted(self, message: str) -> None: ...
-
-    def stepped(self, record: dict[str, Any]) -> None:
-        if record["step"] == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def predictions(run: Run, split: str) -> pd.DataFrame:
@@ -218,7 +208,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
 ) -> None:
     with pytest.raises(Interrupted) as stopped, monkeypatch.context() as patch:
         patch.setattr(loop, "Clock", lambda before: Clock(before + 1000))  # as if its steps had taken so long
-        train(finished_run.recipe, tmp_path / "two halves", listeners=[StopAfter(5)])
+        train(finished_run.recipe, tmp_path / "two halves", listeners=[StopAfter(5, press_ctrl_c)])
     assert stopped.value.exit_code == 130
     assert f"--resume --out '{tmp_path / 'two halves'}'" in str(stopped.value)
     halves = Run(tmp_path / "two halves")

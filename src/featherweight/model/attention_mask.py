@@ -6,6 +6,7 @@ is any padding, and so waits for the GPU in every forward pass. A mask with four
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,15 +20,17 @@ from featherweight.model.network import Network
 _ALIGNMENT = 8
 
 
-class AdditiveMask:
-    """Makes a mask of the type ``dtype`` that is added to the attention scores, without a look at its values."""
+def padding_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to the attention scores, [batch, 1, 1, t]: 0 for tokens, ``MASKED`` for padding.
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self._dtype = dtype
+    ``attention_mask`` [batch, t] has 1 for tokens and 0 for padding; its values are not read.
+    """
+    return (1 - attention_mask).to(dtype).mul_(MASKED)[:, None, None]
 
-    def __call__(self, attention_mask: Tensor) -> Tensor:
-        """Mask [batch, 1, 1, t] from ``attention_mask`` [batch, t]: 0 for tokens, ``MASKED`` for padding."""
-        return aligned((1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None])
+
+def additive_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """The ``padding_mask``, ``aligned``."""
+    return aligned(padding_mask(attention_mask, dtype))
 
 
 def aligned(added: Tensor) -> Tensor:
@@ -51,4 +54,4 @@ def prepare_mask(network: Network, dtype: torch.dtype) -> None:
     types = {"sdpa": dtype, "eager": torch.float32}
     chosen = types.get(config._attn_implementation)
     over_all = family is not None and family.lean is not None and not getattr(config, "is_decoder", False)
-    network.make_mask = AdditiveMask(chosen) if over_all and chosen is not None else None
+    network.make_mask = partial(additive_mask, dtype=chosen) if over_all and chosen is not None else None

@@ -9,7 +9,7 @@ from featherweight.recipe import Recipe
 EPOCHS = ((100, 20), (300, 12), (1_000, 6), (5_000, 4), (50_000, 3))
 """Pairs of a maximum number of rows and the epochs for it; for more rows there are two epochs."""
 FEWEST_EPOCHS = 2
-FEW_PARAMETERS, THEIR_RATE = 20_000, 4e-3
+SMALL_BUDGET, SMALL_BUDGET_RATE = 20_000, 4e-3
 """The maximum budget that has a learning rate of its own, and this rate, as in `best-10k`: on validation rows the best
 rates for so few parameters were several times as high as for more."""
 ENOUGH_ROWS_OF_A_CLASS = 40
@@ -25,7 +25,7 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     """Values for the keys ``epochs``, ``batch_size`` and ``evaluate_every`` of ``[training]``.
 
     They suit ``rows`` labelled rows in ``classes`` classes, with at least one evaluation per epoch. A ``batch_size`` in
-    the recipe is kept. With a budget of at most ``FEW_PARAMETERS`` there is a ``learning_rate``, too.
+    the recipe is kept. With a budget of at most ``SMALL_BUDGET`` there is a ``learning_rate``, too.
     """
     training, data = recipe.training, recipe.data
     if data.validation is None:
@@ -38,7 +38,7 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     if training.max_steps is not None:
         steps = min(steps, max(1, training.max_steps // 2))
     chosen = {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
-    return {**chosen, "learning_rate": THEIR_RATE} if recipe.budget <= FEW_PARAMETERS else chosen
+    return {**chosen, "learning_rate": SMALL_BUDGET_RATE} if recipe.budget <= SMALL_BUDGET else chosen
 
 
 def epochs_for(rows: int, classes: int) -> int:

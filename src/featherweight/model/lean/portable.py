@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featherweight.model.attention_mask import aligned
+from featherweight.model.attention_mask import aligned, padding_mask
 from featherweight.model.lean.encoder import AdaptedBlock, LeanEncoder, LeanLayer, why_not_lean
-from featherweight.model.lean.functions import MASKED
 from featherweight.model.network import Network
 
 
@@ -62,7 +61,7 @@ def _places(up: Tensor, ctx: Any) -> list[Tensor]:
 
 
 class PortableBlock(AdaptedBlock):
-    """An ``AdaptedBlock`` that joins its adapters in few operations, and its biases only once if none is trained."""
+    """An ``AdaptedBlock`` that joins its adapters in fewer operations. It joins biases once if they are not trained."""
 
     def __init__(self, block: AdaptedBlock) -> None:
         vars(self).update(vars(block))
@@ -130,7 +129,7 @@ class PortableEncoder(LeanEncoder):
 
         Without padding the mask is zero: a test for padding would have to wait for the GPU.
         """
-        mask = (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
+        mask = padding_mask(attention_mask, self._dtype)
         if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):
             mask = self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype) + mask
         return aligned(mask)
