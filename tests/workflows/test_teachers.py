@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 from scipy.special import softmax
-from workflows.test_continuation import StopAfterTwoSteps, saved
+from support.stops import StopAfter
+from workflows.test_continuation import interrupt, saved
 
 from featherweight.cache import TEACHERS, cache_entries
 from featherweight.data.splits import load_splits
@@ -88,7 +89,7 @@ def test_a_run_records_its_teachers_and_an_interrupted_one_resumes_exactly(
     assert "Teachers" in page and "learns from the predictions of" in page
     assert whole.recipe.training.teacher == (str(teacher.resolve()),)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "run", listeners=[StopAfterTwoSteps()])
+        train(recipe, tmp_path / "run", listeners=[StopAfter(2, interrupt)])
     shutil.rmtree(cache / TEACHERS)
     weights = teacher / "adapter/adapter_model.safetensors"
     content = weights.read_bytes()
