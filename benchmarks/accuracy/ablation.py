@@ -23,7 +23,7 @@ from typing import Any
 from accuracy import shift_trials
 from accuracy.publish import without_paths
 from harness.competition import named, say
-from harness.recording import earlier, new_record, ratio_spread, save
+from harness.recording import earlier, new_record, save
 
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import write_whole
@@ -154,8 +154,8 @@ def chosen(runs: Sequence[Record], seed: int) -> Record | None:
 
 def summary(runs: Sequence[Record], first: int) -> Record:
     """For each change: its rate, chosen with the seed ``first``; over the other seeds the means, the gain with its
-    standard error and the number of ``pairs`` of runs with the same seed, and the time as a multiple of the recipe's,
-    seed by seed on the same processor."""
+    standard error and the number of ``pairs`` of runs with the same seed. Times are measured by ``ablation_times``:
+    other work on the machine shows in those of the trials."""
     result, measured = {}, []
     for name in dict.fromkeys(run["setting"] for run in runs):
         own = [run for run in runs if run["setting"] == name]
@@ -167,10 +167,8 @@ def summary(runs: Sequence[Record], first: int) -> Record:
             result[name] = {"learning_rate": best["rate"], "edge": edge, "parameters": best["parameters"]}
             result[name]["diverged"] = sum("diverged" in run for run in own)
             measured += [run for run in own if "diverged" not in run]
-    seconds = {(run["seed"], run["processor"]): run["seconds"] for run in measured if run["setting"] == BASE}
+    seeds = {run["seed"] for run in measured if run["setting"] == BASE}
     for name, figures in shift_trials.summary(measured).items():
         own = [run for run in measured if run["setting"] == name]
-        there = [seconds.get((run["seed"], run["processor"])) for run in own]
-        result[name]["pairs"] = len({run["seed"] for run in own} & {seed for seed, _ in seconds})
-        result[name] |= {**figures, "times_as_long": ratio_spread([run["seconds"] for run in own], there)}
+        result[name] |= {"pairs": len({run["seed"] for run in own} & seeds), **figures}
     return result

@@ -85,6 +85,24 @@ def finished(results: Path, suite: str) -> list[Record]:
     return list(read_results(results, f"{suite}-*.json").values())
 
 
+def times(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
+    """The newest result of `run.py ablation-times` for each recipe and backbone."""
+    own = [record for record in records if record.get("benchmark") == "ablation-times"]
+    return {_recipe_of(record): record for record in sorted(own, key=lambda record: str(record["date"]))}
+
+
+def time_of(change: Record, name: str, measured: Record | None) -> str:
+    """How long a change trains, as a multiple of the recipe; a soup trains as often as it has runs."""
+    if "runs" in change:
+        return f"{change['runs']}×"
+    found = (measured or {"summary": {}})["summary"].get(name)
+    return f"{found['times_as_long']['median']:.2f}×" if found else "–"
+
+
+def _recipe_of(record: Record) -> tuple[str, str]:
+    return record["settings"]["recipe"], record["settings"]["backbone"]
+
+
 def t95(seeds: int) -> float:
     """How many standard errors a 95% interval of a mean over so many seeds reaches to either side (Student's t)."""
     return float(student.ppf(0.975, seeds - 1))

@@ -62,7 +62,7 @@ def write_pages(records: Sequence[Record], docs: Path) -> list[Path]:
     if machines:
         written[results / "speed.md"] = overview(machines)
     more = {"reliability.md": reliability(records), "serving.md": serving(records)}
-    if text := budget_page(results):
+    if text := budget_page(results, records):
         more[budget.PAGE] = text
         budget.draw(budget.points(results), docs / "images")
     written |= {results / name: text for name, text in more.items() if text}
@@ -118,8 +118,11 @@ def serving(records: Sequence[Record]) -> str:
     return rendered("serving.md", **found) if found else ""
 
 
-def budget_page(results: Path) -> str:
-    """Accuracy against trainable parameters, from the result files in ``results``; empty without any."""
+def budget_page(results: Path, records: Sequence[Record] = ()) -> str:
+    """Accuracy against trainable parameters, from the result files in ``results``; empty without any.
+
+    Of the benchmarks' ``records`` the page takes how long the changes of a recipe train.
+    """
     shown = budget.points(results)
     published = next(point for point in shown if point.published)
     if shown == [published]:
@@ -133,6 +136,8 @@ def budget_page(results: Path) -> str:
         points=shown,
         pairs=paired.pairs(budget.runs(results)),
         ablations=budget.finished(results, "ablation"),
+        times=budget.times(records),
+        time_of=budget.time_of,
         planned=tomllib.loads(budget.CHANGES.read_text("utf-8"))["changes"],
         audits=budget.finished(results, "noise"),
         t95=budget.t95,

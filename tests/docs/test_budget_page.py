@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+from harness.recording import load_all  # noqa: E402
 from pages import budget, write  # noqa: E402
 
 POINTS = budget.points(RESULTS)
@@ -26,7 +27,7 @@ def copied(folder: Path, *names: str) -> Path:
 
 
 def test_the_page_is_made_from_the_files() -> None:
-    assert (RESULTS / budget.PAGE).read_text("utf-8") == write.budget_page(RESULTS)
+    assert (RESULTS / budget.PAGE).read_text("utf-8") == write.budget_page(RESULTS, load_all())
     assert (RESULTS.parent / "images" / budget.PICTURE).is_file()
 
 
@@ -96,26 +97,33 @@ def test_without_a_result_the_page_says_that_changes_have_not_been_measured(tmp_
 def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path: Path) -> None:
     copied(tmp_path, "agnews-minilm")
     figures = {"learning_rate": 7e-4, "edge": None, "parameters": 996_868, "diverged": 0, "runs": 3, "accuracy": 0.9372}
-    figures |= {"accuracy_gain": 0.0, "accuracy_gain_error": 0.0, "times_as_long": {"median": 1.0}}
-    gain = {
-        "diverged": 1,
-        "pairs": 2,
-        "accuracy_gain": 0.0012,
-        "accuracy_gain_error": 0.0007,
-        "times_as_long": {"median": 2.04},
-    }
+    figures |= {"accuracy_gain": 0.0, "accuracy_gain_error": 0.0}
+    gain = {"diverged": 1, "pairs": 2, "accuracy_gain": 0.0012, "accuracy_gain_error": 0.0007}
     titles = {"recipe": "the recipe as it is", "r-drop": "R-Drop", "lora-plus": "LoRA+", "cosine": "cosine schedule"}
+    soup = {"soup": {"title": "soup of three runs", "runs": 3}}
     record = {
         "benchmark": "ablation", "name": "ablation-minilm", "data": {
             "train": "AG News (training file)", "train_rows": 57_362, "validation_rows": 5000},
         "settings": {"backbone": "minilm", "recipe": "agnews-minilm", "set": ["training.epochs=10"], "choosing_seed": 0,
-                     "seeds": [1, 2, 3], "changes": {name: {"title": title} for name, title in titles.items()}},
+                     "seeds": [1, 2, 3], "changes": {name: {"title": title} for name, title in titles.items()} | soup},
         "summary": {"recipe": figures, "r-drop": {**figures, **gain, "edge": "highest", "accuracy": 0.9384},
-                    "lora-plus": {"diverged": 3}},
+                    "lora-plus": {"diverged": 3}, "soup": figures},
     }  # fmt: skip
     (tmp_path / "ablation-minilm.json").write_text(json.dumps(record), "utf-8")
-    page = write.budget_page(tmp_path)
+    timed = {
+        "benchmark": "ablation-times", "name": "ablation-times-minilm", "machine_folder": "zen3", "date": "2026-11-30",
+        "machine": {"processor": "EPYC"},
+        "settings": {"backbone": "minilm", "recipe": "agnews-minilm", "repeats": 3, "steps": 12},
+        "summary": {name: {"times_as_long": {"median": median}} for name, median in (("recipe", 1), ("r-drop", 2.04))},
+    }  # fmt: skip
+    older = timed | {"date": "2026-11-29", "summary": {"recipe": {"times_as_long": {"median": 7}}}}
+    other = timed | {"date": "2026-12-01", "settings": timed["settings"] | {"backbone": "mpnet"}, "summary": {}}
+    page = write.budget_page(tmp_path, [older, timed, other])
+    assert "medians of 3 turns of 12 steps each" in page and "results/zen3/ablation-times-minilm.json) on EPYC" in page
     assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – | 1.00× |" in page
+    assert "| soup of three runs | 0.0007 | 996,868 | 93.72 | +0.00 ± 0.00 | 3× |" in page
+    untimed = write.budget_page(tmp_path)
+    assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – | – |" in untimed and "turns" not in untimed
     difference = "+0.12 ± 0.07 (2 seeds: 95% is ±12.7 errors)"
     assert f"| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | {difference} | 2.04× |" in page
     assert (
@@ -123,7 +131,7 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
         and page.count("cosine schedule") == 1
         and "\nNot measured yet:\n\n- cosine schedule\n" in page
         and "95% interval is ±4.3 standard errors" in page
-        and "of 2 changes without" in page
+        and "of 3 changes without" in page
     )
     assert "The recipe agnews-minilm with training.epochs=10, on 57,362 rows" in page and "**Not measured" not in page
 
