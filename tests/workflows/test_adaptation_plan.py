@@ -64,6 +64,7 @@ def test_a_finished_adaptation_is_returned_by_the_same_call(finished: Path, tiny
     ({"max_length": 16}, {}, "max_length was 32, is 16"),
     ({}, {"seed": 7}, "seed was 0, is 7"),
     ({}, {"data": {"train_rows": 20}}, "the training texts have changed since"),
+    ({}, {"training": {"precision": "bf16"}}, r'training\.precision was "fp32", is "bf16"'),
 ])  # fmt: skip
 def test_a_finished_adaptation_with_other_settings_or_texts_is_refused(
     finished: Path, tiny_recipe: Any, settings: dict[str, Any], changes: dict[str, Any], message: str
@@ -124,3 +125,13 @@ def test_the_command_names_what_differs(finished: Path, tiny_recipe: Any, cli: C
     Path("mine.toml").write_text(tiny_recipe().to_toml(), "utf-8")
     options = ["--epochs", "10", "--lr", "0.005", "--batch-size", "16", "--resume"]
     refused(cli, "adapt", "mine.toml", "-o", finished, *options, naming="epochs was 1.0, is 10.0")
+
+
+def test_the_command_to_train_next_names_the_new_backbone_alone(finished: Path, tiny_recipe: Any, cli: Cli) -> None:
+    recipe = tiny_recipe()
+    Path("mine.toml").write_text(recipe.to_toml(), "utf-8")
+    options = ["--epochs", "1", "--lr", "0.005", "--batch-size", "16", "--resume"]
+    overrides = ["--set", f"backbone.name={recipe.backbone.name}", "--set", "training.epochs=4"]
+    answer = cli("adapt", "mine.toml", "-o", finished, *options, *overrides)
+    command = answer.out.splitlines()[-1]
+    assert command.endswith(f"featherweight train mine.toml --set training.epochs=4 --backbone {finished}")

@@ -49,6 +49,15 @@ class Adapted(Checked):
     loss_before: Number
     loss_after: Number
 
+    @property
+    def earlier(self) -> tuple[Adapted, ...]:
+        """The adaptations of the source, if it was adapted itself, the last one first."""
+        values = (self.source.model_extra or {}).get("adapted")
+        if not values:
+            return ()
+        source = Adapted.model_validate(values)
+        return source, *source.earlier
+
     def in_words(self) -> str:
         """The adaptation as a clause for logs, reports and model cards."""
         texts = counted(self.texts.rows, "training text")
@@ -66,7 +75,10 @@ def read_adapted(folder: Path | None) -> Adapted | None:
     if folder is None or not os.path.lexists(folder / FILE):
         return None
     values = read_object(folder / FILE)
-    require(values, Adapted, folder / FILE)
+    of_one: Any = values
+    while of_one:  # this adaptation, and those of its source
+        require(of_one, Adapted, folder / FILE)
+        of_one = of_one["source"].get("adapted")
     return Adapted.model_validate(values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.argument_checks import require_path
 from featherweight.backbone.adapted import FILE, read_adapted
 from featherweight.backbone.resolve import Backbone, resolve_backbone
 from featherweight.cache import cache_folder
@@ -23,10 +25,12 @@ from featherweight.errors import UserError
 from featherweight.files import file_in_the_way, sha256_of, sync_folder, write_json
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
+from featherweight.recipe.fields import MAX_COUNT
+from featherweight.recipe.schema import require_recipe
 from featherweight.run.lock import locked, require_writable
 from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
-from featherweight.workflows.adaptation_plan import begin, marked, plan_of, require_finished_with
+from featherweight.workflows.adaptation_plan import FILES, begin, marked, plan_of, require_finished_with
 from featherweight.workflows.prepare import require_length
 from featherweight.workflows.resolve import backbone_architecture
 
@@ -53,15 +57,16 @@ class AdaptationSettings:
             "epochs": self.epochs,
             "learning_rate": self.learning_rate,
             "batch_size": self.batch_size,
-            "batch_tokens": max(16, self.batch_size * length),
             "weight_decay": 0.01,
         }
-        return Recipe.parse({"name": "adapt", "seed": recipe.seed, "training": training}, "adapt")
+        parsed = Recipe.parse({"name": "adapt", "seed": recipe.seed, "training": training}, "adapt")
+        tokens = min(MAX_COUNT, max(16, self.batch_size * length))
+        return parsed.with_values(training={"batch_tokens": tokens})
 
 
 def adapt_backbone(
     recipe: Recipe,
-    out: Path,
+    out: str | Path,
     settings: AdaptationSettings | None = None,
     *,
     resume: bool = False,
@@ -74,7 +79,9 @@ def adapt_backbone(
     UserError for wrong input, before anything is written, also if ``resume`` finds work with other settings or data;
     Interrupted if a signal arrives.
     """
-    settings = settings or AdaptationSettings()
+    require_recipe(recipe, "adapt_backbone")
+    require_path(out, "out", "the path of the new backbone folder")
+    out, settings = Path(out), settings or AdaptationSettings()
     if settings.max_length is not None:
         recipe = recipe.with_values(data={"max_length": settings.max_length})
     schedule = settings.schedule(recipe)
@@ -105,9 +112,13 @@ def adapt_backbone(
 
 def _free_work_folder(out: Path, *, resume: bool) -> Path:
     """The folder for the unfinished work, beside ``out``. Raises UserError if one of the two cannot be written."""
-    if out.exists():  # so do "." and "/", which have no name for a folder beside them
+    if os.path.lexists(out):  # so do "." and "/", which have no name for a folder beside them, and broken links
         raise UserError(f"-o {out}: exists already; choose a new folder")
     work = out.with_name(f"{out.name}.part")
+    # At the end the folder is removed as a whole.
+    if work.is_dir() and (others := sorted({path.name for path in work.iterdir()} - FILES)):
+        kept = f"{work}, where the unfinished work would be, has other files"
+        raise UserError(f"-o {out}: {kept} ({others[0]}); choose another folder")
     if file := file_in_the_way(out):
         raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):

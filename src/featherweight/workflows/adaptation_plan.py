@@ -18,7 +18,11 @@ from featherweight.recipe import Recipe
 
 SETTINGS = "settings.json"
 """The plan of an unfinished adaptation, in its folder ``<out>.part``."""
-_KEYS = ("epochs", "learning_rate", "batch_size", "max_length", "long", "window_overlap", "seed")
+FILES = frozenset({SETTINGS, f"{SETTINGS}.part", "checkpoint", "backbone", ".lock"})
+"""All that an adaptation writes into that folder."""
+_PRECISION = "training.precision"
+"""The key of the recipe; ``precision`` in adapted.json is what the adaptation ran in, such as bf16 for auto."""
+_KEYS = ("epochs", "learning_rate", "batch_size", "max_length", "long", "window_overlap", "seed", _PRECISION)
 _TEXTS = {"fingerprint": "the training texts", "trained": "the validation, test or shift texts"}
 _REMEDY = "Use the same options and data, or choose another folder with -o"
 
@@ -40,6 +44,7 @@ def plan_of(recipe: Recipe, schedule: Recipe, backbone: Backbone, whole: Rows, t
         "max_length": data.max_length,
         **long,
         "seed": recipe.seed,
+        _PRECISION: recipe.training.precision,
         "fingerprint": rows_fingerprint(whole)["texts"],
         "trained": rows_fingerprint(trained)["texts"],
     }

@@ -170,12 +170,14 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
 def adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
     """Notes if the backbone was adapted (see ``workflows.adapt``); else an empty list.
 
-    A second note warns if it was adapted to other texts than the training texts of this run.
+    A second note warns if it, or the backbone that it was made from, was adapted to other texts than the training texts
+    of this run.
     """
     adapted = read_adapted(backbone.folder)
     if adapted is None:
         return []
-    if adapted.texts.fingerprint == rows_fingerprint(splits.train)["texts"]:
+    ours = rows_fingerprint(splits.train)["texts"]
+    if all(one.texts.fingerprint == ours for one in (adapted, *adapted.earlier)):
         return [adapted.in_words()]
     others = "it was adapted to other texts than the training texts of this run: validation and test texts may be among"
     return [adapted.in_words(), f"{others} them, and then the metrics are too good"]
