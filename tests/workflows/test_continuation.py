@@ -70,6 +70,14 @@ def test_the_first_step_begins_where_the_other_run_ended(finished_run: Run) -> N
     assert notes[-1:] == [f"starts from the adapter of {finished_run.folder}"]
 
 
+def test_a_start_may_be_in_the_home_folder(
+    finished_run: Run, tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(finished_run.folder.parent))
+    recipe = tiny_recipe(adapter={"start_from": f"~/{finished_run.folder.name}"})
+    assert with_classes_of_the_start(recipe).adapter.start_from == str(finished_run.folder)
+
+
 def test_on_the_command_line_a_file_replaces_the_training_rows(
     finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "rank": (edited("recipe.toml", "rank = 2", "rank = 4"), ("another adapter.lora[0].rank than first (4, not 2)",)),
     "head": (edited("recipe.toml", 'pooling = "mean"', 'pooling = "first"'), ("another adapter.pooling than first",)),
     "length": (edited("recipe.toml", "max_length = 32", "max_length = 24"), ("another data.max_length than first",)),
+    "windows": (
+        edited("recipe.toml", "windows = 1", "windows = 3"),
+        ("other: has another evaluation.windows than first (3, not 1)",),
+    ),
     "text": (edited("recipe.toml", "text = []", 'text = ["body"]'), ("another data.text than first",)),
     "labels": (edited("adapter/featherweight.json", '"bird"', '"birds"'), ("other: has other classes than first:",)),
     "training": (changed_rows("train"), ("other: has other training rows than first:",)),
@@ -107,6 +111,16 @@ def test_too_few_runs_and_taken_folders_are_refused(cli: Cli, first: Path, ingre
     taken = "--out first: contains another run; choose a new folder"
     message = refused(cli, "soup", "first", ingredients["second"], "--out", "first", naming=taken)
     assert "--resume" not in message  # soup has no such option
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (([1, 2],), "make_soup takes a list of run folders, not the number 1"),
+    (("first",), r"make_soup takes a list of run folders, not the text 'first'; write make_soup\(\[\.\.\.\]\)"),
+    ((["first", "second"], 3), "out takes the path of a new run folder, not the number 3"),
+])  # fmt: skip
+def test_wrong_arguments_in_python_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_soup(*arguments)
 
 
 def test_rows_that_have_changed_since_are_refused(ingredients: dict[str, Path], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from workflows.test_continuation import saved
 from workflows.test_refused_soups import edited
 
 from featherweight import make_soup
+from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.export.shareable import _shareable_recipe
@@ -27,8 +28,9 @@ from featherweight.report.comparison.tables import tables
 from featherweight.report.comparison.words import provenance, rounds_csv
 from featherweight.run.folder import Run
 from featherweight.verification.verify import verify_run
-from featherweight.workflows.continuation import recipe_from
+from featherweight.workflows.continuation import recipe_from, starts_of
 from featherweight.workflows.ingredients import read_ingredients
+from featherweight.workflows.prepare import read_inputs
 from featherweight.workflows.soup import soup_recipe
 from featherweight.workflows.train import train
 
@@ -149,6 +151,36 @@ def test_the_recipe_keeps_what_all_runs_share(ingredients: dict[str, Path]) -> N
     assert recipe.training.max_steps == 16 and recipe.training.learning_rate == 5e-4  # its default
     assert recipe.training.order_seed is None and recipe.name == "tiny-soup"
     assert _shareable_recipe(recipe).training.soup == ()
+
+
+def test_runs_with_r_drop_may_differ_in_their_dropout(ingredients: dict[str, Path], tmp_path: Path) -> None:
+    copies = []
+    for name, dropout in (("first", 0.1), ("second", 0.2)):
+        copies.append(shutil.copytree(ingredients[name], tmp_path / name, symlinks=True))
+        recipe = Run(copies[-1]).recipe.with_values(training={"r_drop": 0.5}, adapter={"dropout": dropout})
+        (copies[-1] / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    recipe = soup_recipe(read_ingredients(copies), greedy=False)
+    assert len(read_inputs(recipe).ingredients) == 2
+    # A training that continues from the soup needs dropout again.
+    with pytest.raises(UserError, match=r"training\.r_drop = 0\.5 .* the recipe has no dropout"):
+        read_inputs(recipe.with_values(training={"soup": []}))
+
+
+def test_the_start_of_a_soup_is_that_of_its_runs(ingredients: dict[str, Path], soup: Run, tmp_path: Path) -> None:
+    copies = [
+        shutil.copytree(folder, tmp_path / folder.name, symlinks=True) for folder in (ingredients["first"], soup.folder)
+    ]
+    of_run, of_soup = (Run(copy).recipe for copy in copies)
+    # As if the run had started from another one, whose classes are then listed in its recipe, and in that of the soup.
+    listed = {"labels": ["bird", "fruit", "metal"]}
+    of_run = of_run.with_values(adapter={"start_from": str(ingredients["third"])}, data=listed)
+    of_soup = of_soup.with_values(training={"soup": [str(copies[0])]}, data=listed)
+    for copy, recipe in zip(copies, (of_run, of_soup), strict=True):
+        (copy / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    assert [run.folder for run in starts_of(of_soup)] == [ingredients["third"]]
+    continued = recipe_from(copies[1])
+    assert [run.folder for run in starts_of(continued)] == [copies[1], ingredients["third"]]
+    assert continued.data.labels == ()  # new rows may have new classes
 
 
 def test_what_continues_from_a_soup_is_a_training(soup: Run) -> None:

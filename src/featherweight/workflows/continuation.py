@@ -49,14 +49,19 @@ def recipe_from(
 def starts_of(recipe: Recipe) -> Iterator[Run]:
     """Yield the run that ``recipe`` starts from, then the run that this one started from, and so on.
 
-    Raises UserError if such a folder is not a run any more.
+    A soup starts from what all of its runs started from. Raises UserError if such a folder is not a run any more.
     """
     seen = set[str]()
-    while (start := recipe.adapter.start_from) is not None and start not in seen:
+    while (start := _start_of(recipe)) is not None and start not in seen:
         seen.add(start)
         run = Run(start)
         yield run
         recipe = run.recipe
+
+
+def _start_of(recipe: Recipe) -> str | None:
+    of_one = Run(recipe.training.soup[0]).recipe if recipe.training.soup else recipe
+    return of_one.adapter.start_from
 
 
 def _without_found_classes(run: Run) -> Recipe:
@@ -116,7 +121,7 @@ def with_classes_of_the_start(recipe: Recipe) -> Recipe:
         return recipe
     from featherweight.adapter.storage import read_description
 
-    run = finished(recipe.adapter.start_from)
+    run = finished(Path(recipe.adapter.start_from).expanduser())
     known = tuple(read_description(run.adapter)["labels"])
     names = label_names_of(recipe.data)
     key = "labels" if recipe.data.labels else "label" if len(recipe.data.label_columns) > 1 else None

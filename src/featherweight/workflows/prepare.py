@@ -233,9 +233,10 @@ def require_initialisation(recipe: Recipe, config: Mapping[str, Any]) -> None:
 def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
     """Raise UserError if the recipe uses R-Drop without dropout: its two forward passes would be equal.
 
-    ``config`` is the config.json of the backbone.
+    ``config`` is the config.json of the backbone. A soup has no passes, and only the dropout that its runs share.
     """
-    if not recipe.training.r_drop or (recipe.adapter.lora and recipe.adapter.dropout):
+    training = recipe.training
+    if not training.r_drop or training.soup or (recipe.adapter.lora and recipe.adapter.dropout):
         return
     if recipe.training.encoder_dropout:
         rates = [value for key, value in config.items() if "dropout" in key and isinstance(value, int | float)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featherweight.argument_checks import list_of
+from featherweight.argument_checks import list_of, require_path
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
@@ -33,6 +33,11 @@ def make_soup(
     Raises UserError for wrong input, before anything is written.
     """
     given = list_of(runs, "make_soup(...)", "run folders", item_types=Run)
+    for run in given:
+        if not isinstance(run, Run):
+            require_path(run, "make_soup", "a list of run folders")
+    if out is not None:
+        require_path(out, "out", "the path of a new run folder")
     folders = [run.folder if isinstance(run, Run) else Path(run) for run in given]
     places = [folder.resolve() for folder in folders]
     if twice := next((folder for n, folder in enumerate(folders) if places[n] in places[:n]), None):
