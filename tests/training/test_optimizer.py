@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from support.jobs import trained
+from support.jobs import job_for, trained
+from support.stops import StopAfter
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
-from featherweight.training.optimizer import build_optimizer, warmup_steps
+from featherweight.training.loop import fit
+from featherweight.training.optimizer import build_optimizer, rate_factor, too_long_warmup, warmup_steps
 
 
 def test_each_step_has_the_rate_of_its_schedule(tiny_recipe: Any, tmp_path: Path) -> None:
@@ -35,6 +37,31 @@ def test_a_training_of_one_step_has_the_rate_of_the_recipe(tiny_recipe: Any, tmp
     (record,) = (one for one in read_history(tmp_path / "run" / "history.jsonl") if one["kind"] == "step")
     assert record["learning_rate"] == pytest.approx(2e-3)
     assert [warmup_steps(0.06, steps) for steps in (1, 2, 16, 17)] == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("warmup", "steps", "noted"), [(4, 5, False), (5, 5, True), (0.9, 5, True), (0.06, 2, False), (9, 1, False)]
+)
+def test_a_warmup_that_takes_all_steps_is_noted(warmup: float, steps: int, noted: bool) -> None:
+    training = TrainingRecipe(warmup=warmup, learning_rate=2e-3)
+    highest = max(rate_factor(step, steps, warmup_steps(warmup, steps), training) for step in range(steps))
+    assert (highest < 1) == noted
+    notes = too_long_warmup(training, steps)
+    assert len(notes) == noted
+    told = f"training.warmup = {warmup:g} takes all 5 steps: the learning rate does not reach 0.002; for a shorter one,"
+    assert all(note.startswith(told) for note in notes)
+
+
+def test_a_training_notes_a_warmup_that_takes_all_of_its_steps(tiny_recipe: Any, tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Notes(StopAfter):
+        def started(self, total_steps: int, first_step: int, of_start: list[str]) -> None:
+            notes.extend(of_start)
+
+    recipe = tiny_recipe(training={"warmup": 100, "max_steps": 2})
+    fit(job_for(recipe, tmp_path / "run", listeners=[Notes(0, lambda: None)]))
+    assert [note for note in notes if "training.warmup = 100 takes all 2 steps" in note]
 
 
 def test_decay_shrinks_a_matrix_by_rate_times_decay_and_touches_no_moment() -> None:

@@ -33,7 +33,7 @@ from featherweight.training.evaluation_steps import evaluation_steps, without_ef
 from featherweight.training.history import History
 from featherweight.training.job import LATER, Job, LoopState
 from featherweight.training.objective import Objective, objective_of
-from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
+from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, too_long_warmup, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, attach_states, plan_prefix
 from featherweight.training.row_source import row_source
 from featherweight.training.signals import Interrupted
@@ -69,6 +69,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     notes += history.cut_after(state.step)
     evaluations = evaluation_steps(job.recipe.training, order.steps_of_epochs)
     notes += without_effect(job.recipe.training, len(evaluations), order.total_steps)
+    notes += too_long_warmup(job.recipe.training, order.total_steps)
     left = order.epochs_after(state.step)
     objective = _objective(job)
     first_epoch = lambda: _micro_batches(job, objective, order.batches(0))  # noqa: E731

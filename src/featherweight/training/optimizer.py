@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from featherweight.formatting import counted
+from featherweight.hints import to_set
 from featherweight.recipe import TrainingRecipe
 
 
@@ -39,6 +41,15 @@ def warmup_steps(warmup: float, total_steps: int) -> int:
     if total_steps == 1:
         return 0
     return math.ceil(warmup * total_steps) if warmup < 1 else int(warmup)
+
+
+def too_long_warmup(training: TrainingRecipe, total_steps: int) -> list[str]:
+    """A note to the user if the warm-up takes all steps, so that the learning rate stays below its peak; else empty."""
+    if warmup_steps(training.warmup, total_steps) < total_steps:
+        return []
+    takes = f"training.warmup = {training.warmup:g} takes all {counted(total_steps, 'step')}"
+    remedy = f"for a shorter one, add {to_set('training.warmup=0.06')}"
+    return [f"{takes}: the learning rate does not reach {training.learning_rate:g}; {remedy}"]
 
 
 def rate_factor(step: int, total_steps: int, warmup: int, training: TrainingRecipe) -> float:
