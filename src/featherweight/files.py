@@ -91,6 +91,14 @@ def lock_open_file(file: IO[Any], operation: int) -> None:
             raise
 
 
+def expanded(name: str | Path) -> Path:
+    """``name`` as a path, with the home folder in place of ``~``; a ``~user`` that does not exist stays as it is."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def file_in_the_way(folder: Path) -> Path | None:
     """``folder`` or the folder above it that is a file, so that ``folder`` cannot be created; None if none is."""
     return next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)

@@ -89,6 +89,12 @@ def test_search(cli: Cli, job: Path, setting: str, naming: str) -> None:
     refused(cli, "search", job, "--set", setting, "-o", "out", naming=naming)
 
 
+def test_search_with_test_rows_in_the_home_folder_of_nobody(cli: Cli, job: Path) -> None:
+    pytest.importorskip("optuna")
+    file = "~nobody-of-that-name/rows.csv"
+    refused(cli, "search", job, "--test", file, "-o", "out", naming=f"{file}: no such file")
+
+
 @pytest.mark.parametrize("storage", ["nonsense", "sqlite:////missing/search.db"])
 def test_search_with_a_database_that_cannot_be_opened(cli: Cli, job: Path, storage: str) -> None:
     pytest.importorskip("optuna")

@@ -61,6 +61,10 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("backbone.name=./nowhere", "backbone.name = ./nowhere: no such folder"),
     ("backbone.name=data.csv", "backbone.name = data.csv: is a file"),
     ("backbone.name=~nobody-of-that-name/x", "backbone.name = ~nobody-of-that-name/x: cannot be used as a path"),
+    ("training.teacher=~nobody-of-that-name/x", "~nobody-of-that-name/x: no such folder; name finished runs"),
+    ("training.soup=~nobody-of-that-name/x", "~nobody-of-that-name/x: no such folder; name finished runs"),
+    ("adapter.start_from=~nobody-of-that-name/x", "~nobody-of-that-name/x: not a run folder (it does not exist)"),
+    ("data.drop=~nobody-of-that-name/x.csv", "data.drop: ~nobody-of-that-name/x.csv: no such file"),
     ("backbone.name=" + "x" * 5000, "cannot be used as a path: File name too long"),
 ])  # fmt: skip
 def test_bad_recipe_values(cli: Cli, job: Path, override: str, naming: Any) -> None:

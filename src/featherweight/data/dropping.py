@@ -15,6 +15,7 @@ import numpy as np
 from featherweight.data.pairs import Text, joined
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
+from featherweight.files import expanded
 from featherweight.formatting import counted, safe_cell
 
 TEXT, LABEL = "text", "label"
@@ -35,7 +36,7 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     """
     if drop is None:
         return rows, []
-    listed = _listed(Path(drop).expanduser(), drop)
+    listed = _listed(expanded(drop), drop)
     assert rows.labels is not None
     if rows.several:
         raise UserError('data.drop works only with task = "single-label"; leave data.drop out')

@@ -20,6 +20,7 @@ from featherweight.data.readers.reading import reading_of
 from featherweight.data.readers.shards import files_like, name_of, shard_tables, shards_of, tables_by_part
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
+from featherweight.files import expanded
 from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
 from featherweight.run.other_folders import is_model, kind_of_folder
@@ -76,7 +77,7 @@ def require_found(source: str) -> None:
 
     Whether a data set exists on the hub is not checked.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if source not in BUILT_IN and not path.exists() and not files_like(str(path)) and looks_like_file(source):
         raise UserError(f"{in_a_line(source)}: no such file{_near_file(path)}")
 

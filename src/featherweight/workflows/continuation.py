@@ -11,6 +11,7 @@ from featherweight.data.class_names import label_names_of
 from featherweight.data.new_columns import with_new_columns
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
+from featherweight.files import expanded
 from featherweight.formatting import listed
 from featherweight.hints import to_resume
 from featherweight.recipe import Recipe
@@ -38,7 +39,7 @@ def recipe_from(
     # Not the file itself: the rows that the run keeps may lie elsewhere now.
     values = _without_found_classes(parent).model_dump(mode="json", exclude_none=True)
     chosen = recipe or Recipe.parse(values, str(parent.folder / "recipe.toml"), [*plain, *overrides])
-    if data is not None and Path(data).expanduser().is_file():
+    if data is not None and expanded(data).is_file():
         with_new_columns(chosen.data, data, labelled=True, split="train")  # its message has the option to type
     adapter: dict[str, object] = {"start_from": str(parent.folder.resolve())}
     if chosen.adapter.lora == "auto":
@@ -121,7 +122,7 @@ def with_classes_of_the_start(recipe: Recipe) -> Recipe:
         return recipe
     from featherweight.adapter.storage import read_description
 
-    run = finished(Path(recipe.adapter.start_from).expanduser())
+    run = finished(expanded(recipe.adapter.start_from))
     known = tuple(read_description(run.adapter)["labels"])
     names = label_names_of(recipe.data)
     key = "labels" if recipe.data.labels else "label" if len(recipe.data.label_columns) > 1 else None

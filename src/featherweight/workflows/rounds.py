@@ -17,6 +17,7 @@ from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
 from featherweight.evaluation.run_groups import changed_keys
+from featherweight.files import expanded
 from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import not_a_recipe
@@ -171,7 +172,7 @@ def _without_runs(recipe: Recipe, folders: Set[Path]) -> Recipe:
     """``recipe`` without its teachers, start and soup that are in ``folders``: these runs do not exist yet."""
 
     def others(names: Iterable[str]) -> list[str]:
-        return [name for name in names if Path(name).expanduser().resolve() not in folders]
+        return [name for name in names if expanded(name).resolve() not in folders]
 
     training, start = recipe.training, recipe.adapter.start_from
     soup = list(training.soup) if others(training.soup) == list(training.soup) else []
@@ -220,7 +221,7 @@ def _resolved(recipe: Recipe, to_come: Set[Path]) -> Recipe:
     If it starts from one of the runs ``to_come``, the classes of that run are not known yet, and are not counted.
     """
     start = recipe.adapter.start_from
-    later = start is not None and Path(start).expanduser().resolve() in to_come
+    later = start is not None and expanded(start).resolve() in to_come
     resolved = resolve(recipe.with_values(adapter={"start_from": None}) if later else recipe)
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
     return resolved.recipe.with_values(adapter={"start_from": start}) if later else resolved.recipe

@@ -22,7 +22,7 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
-from featherweight.files import replace_file
+from featherweight.files import expanded, replace_file
 from featherweight.formatting import counted
 from featherweight.inference.exported import is_export, read_export
 from featherweight.recipe import Recipe
@@ -54,7 +54,7 @@ class Teacher:
 def with_full_paths(recipe: Recipe) -> Recipe:
     """``recipe`` with absolute paths of its teachers and of the runs of its soup: a resume elsewhere finds them."""
     named = {"teacher": recipe.training.teacher, "soup": recipe.training.soup}
-    paths = {key: [str(Path(name).expanduser().resolve()) for name in names] for key, names in named.items() if names}
+    paths = {key: [str(expanded(name).resolve()) for name in names] for key, names in named.items() if names}
     return recipe.with_values(training=paths, description=recipe.description) if paths else recipe
 
 
