@@ -29,6 +29,7 @@ from featherweight.data.sources import Rows, read_rows, rows_of
 from featherweight.data.split_warnings import reading_notes, remedies_of, split_warnings
 from featherweight.data.unlabelled import left_out, no_test_remedy, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.data.used_classes import require_classes
+from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import counted
 from featherweight.hints import Caller, called_with, to_set
@@ -258,12 +259,12 @@ def _stratified_sample(
     ``for_training`` says whether the sample becomes the training rows; otherwise the rest does. It matters only if a
     text may have several labels: then rows of rare labels go to the training side.
     """
-    from sklearn.model_selection import train_test_split
-
     assert rows.labels is not None
     if rows.several:
         drawn = iterative_draw(rows.labels, wanted, seed, for_training=for_training)
         return np.setdiff1d(np.arange(len(rows)), drawn), drawn
+    with quick_imports():
+        from sklearn.model_selection import train_test_split
     # The split cannot be stratified if fewer rows remain than there are classes.
     by_class = rows.labels if len(rows) - wanted >= len(rows.label_names) else None
     stay, drawn = train_test_split(np.arange(len(rows)), test_size=wanted, random_state=seed, stratify=by_class)

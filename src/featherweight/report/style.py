@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.environment import quick_imports
 from featherweight.files import written_whole
 from featherweight.report.fonts import fonts
 
@@ -76,8 +77,8 @@ def drawing() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of the given size in inches; its layout keeps all labels inside the figure."""
-    from matplotlib.figure import Figure
-
+    with quick_imports():
+        from matplotlib.figure import Figure
     return Figure(figsize=(width, height), layout="constrained")
 
 
