@@ -35,6 +35,10 @@ from featherweight import formatting
     ("without_paths", "/tmp/cache was empty, so 1/3 were read", "cache was empty, so 1/3 were read"),
     ("without_paths", "/home/ann/data; accuracy 3/4 on 01/02/2024", "data; accuracy 3/4 on 01/02/2024"),
     ("without_paths", "from /home/ann/runs/a (50%), Sports, Sci/Tech", "from a (50%), Sports, Sci/Tech"),
+    ("without_paths", "Error:/home/ann/a.csv, PATH=/usr/bin:/home/ann/bin", "Error:a.csv, PATH=bin:bin"),
+    ("without_paths", "file:///home/ann/a.csv and sqlite:////home/ann/b.db", "file://a.csv and sqlite://b.db"),
+    ("without_paths", "//home/ann//b c/a.csv: 3 of 4 rows", "a.csv: 3 of 4 rows"),
+    ("without_paths", r"FileNotFoundError: 'C:\\Users\\ann\\a.csv'", "FileNotFoundError: 'a.csv'"),
 ])  # fmt: skip
 def test_a_value_in_words(function: str, given: Any, words: str) -> None:
     assert getattr(formatting, function)(given) == words

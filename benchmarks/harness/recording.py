@@ -25,6 +25,7 @@ PROMISED = ("benchmark", "name", "date", "machine", "versions", "seeds", "data",
 _SETTINGS_OF_THE_SHELL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "LD_PRELOAD", "ONEDNN_MAX_CPU_ISA")
 # A path from the root (of two parts or more), a drive, a home folder, or an address.
 _MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])/[\w.@+-][\w.@+, -]*/[\w.@+-]|(?:^|[\s\"])[A-Za-z]:\\|~/|://")
+_FOLDERS_OF_ADDRESS = re.compile(r"""\w*://(?:[^\s/'"]*/)*""")
 _LONGEST_TEXT, _LONGEST_LINE = 400, 450
 Figure = str | Callable[[dict[str, Any]], Any]
 
@@ -135,9 +136,8 @@ def machine_folder() -> str:
 
 
 def presentable(text: str) -> str:
-    """``text`` (an error's last line, say) with paths from the root cut down to their last parts, and not too long."""
-    short = re.sub(r"(?<![\w.@+-])(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", without_paths(text))
-    return short.replace("://", ":")[: _LONGEST_TEXT // 2]
+    """``text`` (an error's last line, say) with paths and addresses cut down to their last parts, and not too long."""
+    return _FOLDERS_OF_ADDRESS.sub("", without_paths(text))[: _LONGEST_TEXT // 2]
 
 
 def spread(values: Iterable[float | None]) -> dict[str, Any] | None:

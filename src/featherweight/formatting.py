@@ -102,17 +102,19 @@ def in_sentence(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-_START = r"(?:~(?:[A-Za-z_][\w.-]*)?|\.{1,2}|[A-Za-z]:)?[/\\]"
+# A slash may stand twice, as in //data/a.csv but not in https://, and Python prints a backslash twice.
+_START = r"(?:~(?:[A-Za-z_][\w.-]*)?|\.{1,2}|[A-Za-z]:)?(?:(?:(?<!:)/)?/|\\{1,2})"
 _ENDINGS = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "toml", "zip", "gz", "bz2", "xz")
 _AFTER_NO_FILE = "".join(rf"(?<!\.{ending})" for ending in _ENDINGS)
 # Apostrophes between letters, also as a shell writes them, and brackets in pairs are part of a folder's name.
 _WORD = r"""(?:[^\s,;:/\\()\[\]{}<>|*?"'`]|(?<=\w)(?:'|'"'"')(?=\w)|\([^()/\\:"]*\)|\[[^\[\]/\\:"]*\])+"""
 # So are blanks and commas in it, unless a file's name ends before them, or a path or a fraction such as 3/4 comes next.
 _NEXT = rf"(?!{_START}|\d+[/\\]\d){_WORD}"
-_FOLDER = rf"{_WORD}(?:{_AFTER_NO_FILE} ++{_NEXT}){{0,6}}[/\\]"
+_FOLDER = rf"{_WORD}(?:{_AFTER_NO_FILE} ++{_NEXT}){{0,6}}[/\\]++"
 # A comma is part of a name only if more folders, a file's ending or a quotation mark follow: not in "rows, Sci/Tech".
-_WITH_COMMAS = rf"""{_WORD}(?:{_AFTER_NO_FILE}[ ,;]++{_NEXT}){{0,4}}[/\\](?=[^,;'"]{{0,80}}?(?:[/\\'"]|\.\w))"""
-_FOLDERS = re.compile(rf"(?<![\w/:~.]){_START}(?:{_FOLDER}|{_WITH_COMMAS})+(?=[^\s,;:/\\)\]'\"])")
+_WITH_COMMAS = rf"""{_WORD}(?:{_AFTER_NO_FILE}[ ,;]++{_NEXT}){{0,4}}[/\\]++(?=[^,;'"]{{0,80}}?(?:[/\\'"]|\.\w))"""
+# Web addresses stay, but not the path after file://.
+_FOLDERS = re.compile(rf"(?:(?<![\w/~.])|(?<=://)){_START}(?:{_FOLDER}|{_WITH_COMMAS})+(?=[^\s,;:/\\)\]'\"])")
 
 
 def without_paths(text: str) -> str:

@@ -56,12 +56,12 @@ class TestRecording:
         assert [path.name for path in tmp_path.iterdir()] == ["train-minilm.json"]
 
     def test_an_error_keeps_its_words_and_loses_its_paths(self, load: Load) -> None:
-        assert (
-            load("harness.recording").presentable("OSError: /tmp/a/b/model.safetensors: gone")
-            == "OSError: model.safetensors: gone"
-        )
-        assert load("harness.recording").presentable("OSError: '/tmp/a, b/c d/e.csv': gone") == "OSError: 'e.csv': gone"
-        assert load("harness.recording").presentable("tests/a/test_b.py::test_c") == "tests/a/test_b.py::test_c"
+        presentable = load("harness.recording").presentable
+        assert presentable("OSError: /tmp/a/b/model.safetensors: gone") == "OSError: model.safetensors: gone"
+        assert presentable("OSError: '/tmp/a, b/c d/e.csv': gone") == "OSError: 'e.csv': gone"
+        assert presentable("OSError:/tmp/a/b.csv, no https://host.example/a/b.bin") == "OSError:b.csv, no b.bin"
+        assert presentable("no host http://localhost:8000") == "no host localhost:8000"
+        assert presentable("tests/a/test_b.py::test_c") == "tests/a/test_b.py::test_c"
 
     def test_spread_and_ratios_go_run_by_run(self, load: Load) -> None:
         recording = load("harness.recording")
