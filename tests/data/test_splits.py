@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featherweight.data.sources import Rows
+from featherweight.data.sources import Rows, read_rows
 from featherweight.data.split_warnings import half_width, repeated_rows
 from featherweight.data.splits import load_part, load_splits, split_off
 from featherweight.errors import UserError
-from featherweight.recipe import Recipe
+from featherweight.recipe import DataRecipe, Recipe
 
 pytestmark = pytest.mark.usefixtures("as_options")
 
@@ -76,20 +76,51 @@ def test_classes_that_may_be_one_become_one_by_the_command_of_the_warning(tmp_pa
     assert [one.rpartition(",")[0] for one in merged[1:]] == [one.rpartition(",")[0] for one in rows]
 
 
-@pytest.mark.parametrize(("header", "between", "encoding", "more"), [
-    ("text,kind\n", ",", "utf-8-sig", {}),
-    ("text;kind\n", ";", "utf-8", {}),
-    ("text,kind\n", ",", "cp1252", {}),
-    ("", ",", "utf-8", {"columns": ["text", "kind"]}),
+@pytest.mark.parametrize(("name", "header", "row", "more"), [
+    ("a.csv", "text,kind", '"said ""no, {n}""\nand left",{label}', {}),
+    ("a.csv", "text,kind", "text {n},{label},", {"encoding": "utf-8"}),  # an empty field that the header lacks
+    ("a.csv", "text;kind;id", '"said ""no; {n}""\nand left";{label};{n}', {}),
+    ("a.csv", "kind|text", '{label}|"one | two {n}"', {}),
+    ("a.csv", "text\tkind", '"quoted" {n}\t{label}', {}),
+    ("a.tsv", "text\tkind\tid", '"quoted\t{n}"\t{label}\t{n}', {}),
+    ("a.tsv", "kind\ttext", '{label}\t"a mark alone {n}', {}),
+    ("a.csv", "text^kind", '"one ^ {n}, and two; or"^{label}', {"separator": "^"}),
 ])  # fmt: skip
-def test_the_command_that_writes_labels_alike_is_only_for_files_that_it_reads(
-    tmp_path: Path, header: str, between: str, encoding: str, more: dict[str, Any]
+def test_the_command_that_writes_labels_alike_keeps_all_other_cells(
+    tmp_path: Path, name: str, header: str, row: str, more: dict[str, Any]
 ) -> None:
-    rows = [f"ein Text für {n}{between}{'Spam' if n % 3 else 'SPAM'}\n" for n in range(18)]
-    (path := tmp_path / "train.csv").write_bytes((header + "".join(rows)).encode(encoding))
+    rows = [row.format(n=n, label="Spam" if n % 3 else " SPAM" if n % 2 else "ham") for n in range(24)]
+    (path := tmp_path / name).write_text("\n".join([header, *rows, ""]), "utf-8")
+    ((_, command),) = load_splits(recipe(train=str(path), label="kind", validation_size=6, **more)).remedies.items()
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
+    data = DataRecipe.model_validate({"label": "kind", **more})
+    before, after = (read_rows(str(one), data) for one in (path, path.with_stem("a-converted")))
+    assert (after.texts, after.ids) == (before.texts, before.ids)
+    assert [note.replace("a-converted.", "a.") for note in after.notes] == [*before.notes]
+    assert after.names_of(after.labels) == ["Spam" if one == "SPAM" else one for one in before.names_of(before.labels)]
+    assert "SPAM" in before.label_names and "SPAM" not in after.label_names
+
+
+@pytest.mark.parametrize(("lines", "encoding", "more"), [
+    (["text,kind", "ein Text für {n},{label}"], "cp1252", {}),
+    (["text;kind", "ein Text für {n};{label}"], "utf-16", {}),
+    (["text,kind", "ein Text für {n},{label}"], "utf-8", {"encoding": "latin-1"}),
+    (["ein Text für {n},{label}"], "utf-8", {"columns": ["text", "kind"]}),
+    (["sep=;", "text;kind", "ein Text für {n};{label}"], "utf-8", {}),
+    (["text;kind", r'"sagt \"{n}\"; geht";{label}'], "utf-8", {}),
+    (["text,kind", '"so, {n}", "{label}"'], "utf-8", {}),
+    (["text:::kind", "ein Text für {n}:::{label}"], "utf-8", {}),
+])  # fmt: skip
+def test_the_command_that_writes_labels_alike_is_only_for_files_that_it_keeps(
+    tmp_path: Path, lines: list[str], encoding: str, more: dict[str, Any]
+) -> None:
+    *header, row = lines
+    labels = ["Spam" if n % 3 else "SPAM" for n in range(18)]
+    rows = [row.format(n=n, label=label) for n, label in enumerate(labels)]
+    (path := tmp_path / "train.csv").write_bytes("\n".join([*header, *rows, ""]).encode(encoding))
     splits = load_splits(recipe(train=str(path), label="kind", validation_size=6, **more))
     assert any(warning.endswith("write them alike") for warning in splits.warnings)
-    assert len(splits.remedies) == (encoding == "utf-8-sig")
+    assert not splits.remedies
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from operator import eq
 from pathlib import Path
+from typing import Any
 
 from featherweight.data.label_lists import separator_note
 from featherweight.data.label_spelling import groups_of_alike, nearly_alike
 from featherweight.data.pairs import stripped
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.readers.conversion import free_name
+from featherweight.data.readers.delimited import dialect_and_quoting
+from featherweight.data.readers.dialect import Dialect
+from featherweight.data.readers.kinds import KINDS
+from featherweight.data.readers.reading import reading_of
+from featherweight.data.readers.unpacking import Content
 from featherweight.data.sources import Rows
 from featherweight.formatting import counted
 from featherweight.recipe import DataRecipe
@@ -47,13 +54,13 @@ def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapp
     ]
 
 
-def remedies_of(train: Rows, source: str) -> dict[str, str]:
-    """Commands that change the training data ``source`` so that a warning no longer applies, by warning.
+def remedies_of(train: Rows, data: DataRecipe) -> dict[str, str]:
+    """Commands that change the file of training data so that a warning no longer applies, by warning.
 
     They are for the owner of the data: they contain its path.
     """
     alike = _alike_warning(train)
-    command = _writing_alike(train, source) if alike else None
+    command = _writing_alike(train, data) if alike else None
     return {alike: command} if alike and command else {}
 
 
@@ -62,36 +69,56 @@ def _alike_warning(train: Rows) -> str | None:
     return f"{alike}: if they are one, write them alike" if alike else None
 
 
-def _writing_alike(train: Rows, source: str) -> str | None:
-    """A command that writes labels which are nearly alike as the most frequent of them; only for simple CSV files."""
-    path, column = Path(source).expanduser(), train.label_column
-    if path.suffix.casefold() != ".csv" or column is None or column.separator is not None:
-        return None
-    if column.name not in _plain_header(path):
+def _writing_alike(train: Rows, data: DataRecipe) -> str | None:
+    """A command that writes labels which are nearly alike as the most frequent of them; None if no file can be given.
+
+    The file must be a table in UTF-8 whose first line is its header, with a separator of one character.
+    """
+    path, column = Path(data.train).expanduser(), train.label_column
+    if KINDS.get(path.suffix.casefold()) not in ("csv", "tsv") or column is None or column.separator is not None:
         return None
     number = {name: n for n, name in enumerate(train.label_names)}
     written: dict[str, str] = {}
     for same in groups_of_alike(train.label_names):
         kept = max(same, key=lambda name: train.counts[number[name]])
         written |= {column.values[number[name]]: column.values[number[kept]] for name in same if name != kept}
-    into, key = free_name(path), repr(column.name)
+    settings = _settings_of_plain(path, data)
+    place = None if settings is None else _place_in_header(path, settings, column.name)
+    if place is None or len(written) > _MOST_REPLACED:
+        return None
+    given = "".join(f", {name}={value!r}" for name, value in settings.items()) if settings else ""
     code = (
-        f"import pandas; t = pandas.read_csv({str(path)!r}, dtype=str, keep_default_na=False); "
-        f"t[{key}] = t[{key}].str.strip().replace({written}); t.to_csv({str(into)!r}, index=False)"
+        f"import csv; csv.field_size_limit(2**31 - 1); alike = {written}; "
+        f"rows = csv.reader(open({str(path)!r}, encoding='utf-8-sig', newline=''){given}); "
+        f"new = csv.writer(open({str(free_name(path, path.suffix))!r}, 'w', encoding='utf-8', newline=''){given}); "
+        f"new.writerow(next(rows)); new.writerows([*row[:{place}], *(alike.get(cell.strip(), cell) "
+        f"for cell in row[{place}:{place + 1}]), *row[{place + 1}:]] for row in rows)"
     )
-    return f"python -c {shlex.quote(code)}" if len(written) <= _MOST_REPLACED else None
+    return f"python -c {shlex.quote(code)}"
 
 
-def _plain_header(path: Path) -> list[str]:
-    """The first row of a CSV file, as pandas reads it by default: commas and UTF-8; empty if the file is not UTF-8."""
+def _settings_of_plain(path: Path, data: DataRecipe) -> dict[str, Any] | None:
+    """The arguments of ``csv.reader`` and ``csv.writer`` for a table; None if they do not keep all that it contains."""
+    if codecs.lookup(data.encoding or "utf-8").name not in ("utf-8", "utf-8-sig"):
+        return None
+    tabs = KINDS[path.suffix.casefold()] == "tsv"
+    dialect, quoted = dialect_and_quoting(Content(path, path.name), reading_of(data, "train"), tabs=tabs)
+    if dialect != Dialect(dialect.separator, agreement=dialect.agreement):
+        return None
+    separator = {} if dialect.separator == "," else {"delimiter": dialect.separator}
+    return separator if quoted else {**separator, "quoting": int(csv.QUOTE_NONE), "quotechar": None}
+
+
+def _place_in_header(path: Path, settings: Mapping[str, Any], name: str) -> int | None:
+    """Index of the column ``name`` in the first line of a table; None if it is not there once, or not all is UTF-8."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
-            while file.read(1 << 20):  # pandas decodes the other rows too
+            header = [cell.strip() for cell in next(csv.reader(file, **settings), [])]
+            while file.read(1 << 20):  # the command decodes the other rows, too
                 pass
     except (OSError, ValueError, csv.Error):
-        return []
-    return header
+        return None
+    return header.index(name) if header.count(name) == 1 else None
 
 
 def _validation_warnings(rows: Rows) -> list[str]:

@@ -100,7 +100,7 @@ def load_splits(recipe: Recipe) -> Splits:
     reading = reading_notes((train, validation, test, *shift.values()), data)
     warnings = split_warnings(train, validation, test, shift)
     notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *reading, *warnings]
-    return Splits(train, validation, test, shift, notes, gaps_of, remedies_of(train, data.train))
+    return Splits(train, validation, test, shift, notes, gaps_of, remedies_of(train, data))
 
 
 def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:

@@ -43,11 +43,16 @@ def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: boo
     Raises UserError if quoting is broken or the number of fields changes (the message names the line), or if neither
     the file nor the recipe has names for the columns.
     """
-    head, cut = head_text(content, reading.encoding)
-    dialect = below_titles(dialect_of(head, cut, reading, tabs=tabs), head, cut, reading, tabs=tabs)
-    quoted = dialect.quoted or _is_quoted(content, reading, dialect)
+    dialect, quoted = dialect_and_quoting(content, reading, tabs=tabs)
     with open_text(content, reading.encoding, guess=True) as text:
         yield from _tables(text, content.origin, dialect, quoted, reading, rows, tabs)
+
+
+def dialect_and_quoting(content: Content, reading: Reading, *, tabs: bool) -> tuple[Dialect, bool]:
+    """The dialect of the table in a text file, and whether its quotation marks enclose fields."""
+    head, cut = head_text(content, reading.encoding)
+    dialect = below_titles(dialect_of(head, cut, reading, tabs=tabs), head, cut, reading, tabs=tabs)
+    return dialect, dialect.quoted or _is_quoted(content, reading, dialect)
 
 
 def _tables(
