@@ -46,7 +46,12 @@ def test_targets_are_names_or_lists_of_roles() -> None:
     ("training.learning_rte = [1, 2]", "did you mean training.learning_rate?"),
     ("data.max_lenght = [64, 128]", "did you mean data.max_length?"),
     ("data.max_length = [64, 1]", "data.max_length: must be"),
-    ("data.train = ['a.csv', 'b.csv']", "can only vary keys of \\[training\\] and \\[adapter\\]"),
+    ("data.train = ['a.csv', 'b.csv']", "can only vary keys of \\[training\\] and \\[adapter\\], .*, backbone.name;"),
+    ("backbone.nam = ['minilm', 'mpnet']", "did you mean backbone.name?"),
+    ("backbone.name = {low = 1, high = 2}", "backbone.name: must be a list of at least two names or folders"),
+    ("backbone.name = ['minilm']", "backbone.name: must be a list of at least two names or folders"),
+    ("backbone.name = [1, 2]", "backbone.name: must be a list of at least two names or folders"),
+    ("backbone.name = ['minilm', '']", "backbone.name: must"),
     ("training.trackers = ['wandb', 'mlflow']", "training.trackers: a search cannot vary this key; leave it out"),
     ("training.teacher = ['runs/a', 'runs/b']", "training.teacher: a search cannot vary this key; leave it out"),
     ("adapter.lora = ['auto', 'none']", "cannot vary this key; vary adapter.targets, adapter.layers, adapter.rank"),
@@ -68,6 +73,18 @@ def test_wrong_entries_name_file_and_key(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         space_of(text)
     assert str(error.value).startswith("my.toml: search")
+
+
+def test_backbones_are_names_of_which_the_recipe_needs_none_of_its_own() -> None:
+    space = space_of("backbone.name = ['minilm', 'mpnet']\ntraining.epochs = [1, 2]")
+    assert space.backbones == ("minilm", "mpnet") and SearchSpace.default(RECIPE).backbones == ()
+    sections = {"adapter": {"start_from": "runs/a"}, "backbone": {"revision": "main", "roles": {"query": "q"}}}
+    for key in ("adapter.start_from", "backbone.revision", "backbone.roles"):
+        section, _, name = key.partition(".")
+        recipe = RECIPE.with_values(**{section: {name: sections[section][name]}})
+        message = rf"^my.toml: search.backbone.name: a search cannot vary this key, because {key} in the recipe belongs"
+        with pytest.raises(UserError, match=message):
+            SearchSpace.parse({"backbone": {"name": ["minilm", "mpnet"]}}, "my.toml", recipe)
 
 
 def test_a_recipe_with_a_search_section_can_also_be_trained(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -13,6 +13,7 @@ from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import LAYERS, RANK, TARGETS, Choices, Range, SearchSpace
+from featherweight.workflows.search_inputs import Sizes
 from featherweight.workflows.search_proposal import Searched, winner, without_test_rows
 
 RATE, RANKS = {"training.learning_rate": Range(1e-4, 1e-1, log=True)}, Range(1, 64, whole=True)
@@ -21,20 +22,21 @@ RATE, RANKS = {"training.learning_rate": Range(1e-4, 1e-1, log=True)}, Range(1, 
 def searched(name: str, space: SearchSpace) -> Searched:
     """The search around a built-in recipe on RoBERTa-base, without its data."""
     config = KNOWN["roberta-base"]
-    return Searched(Recipe.load(name, ["backbone.name=roberta-base"]), space, architecture_of(config), 4, config)
+    sizes = Sizes(architecture_of(config), config)
+    return Searched(Recipe.load(name, ["backbone.name=roberta-base"]), space, 4, {"roberta-base": sizes})
 
 
 @pytest.mark.parametrize("name", ["best-1m", "best-100k", "best-10k"])
 def test_auto_is_what_the_planner_chooses_unless_its_layers_are_varied(name: str) -> None:
     one = searched(name, SearchSpace(RATE))
-    planned = resolve_auto(one.recipe, one.architecture, 4).adapter
+    planned = resolve_auto(one.recipe, one.sizes_of(one.recipe).architecture, 4).adapter
     varied = one.fitted({"training.learning_rate": 0.002})
     assert varied is not None and varied.adapter == planned and varied.training.learning_rate == 0.002
     lower = one.fitted({RANK: 1})
     assert lower is not None
     (table,), (chosen,) = lower.adapter.lora, planned.lora
     assert (table.roles, table.layers, table.rank) == (chosen.roles, chosen.layers, 1)
-    assert weigh(lower, one.architecture, 4).margin >= 0
+    assert weigh(lower, one.sizes_of(lower).architecture, 4).margin >= 0
 
 
 def test_targets_of_which_none_fits_in_all_layers_are_left_to_auto(tiny_recipe: Any) -> None:
@@ -42,7 +44,8 @@ def test_targets_of_which_none_fits_in_all_layers_are_left_to_auto(tiny_recipe: 
     one = Searched.of(recipe)
     assert TARGETS not in one.space.keys and "training.learning_rate" in one.space.keys
     first = one.fitted(one.first_values())
-    assert first is not None and first.adapter.lora == resolve_auto(recipe, one.architecture, one.labels).adapter.lora
+    planned = resolve_auto(recipe, one.sizes_of(recipe).architecture, one.labels)
+    assert first is not None and first.adapter.lora == planned.adapter.lora
     with pytest.raises(UserError, match=r"search.adapter.targets: 'value', 'all' do not fit budget = 200"):
         Searched.of(recipe, SearchSpace({TARGETS: Choices(("value", "all"))}))
     in_some = SearchSpace({TARGETS: Choices(("value", "query")), LAYERS: Choices(("all", "top-1"))})

@@ -20,6 +20,8 @@ from featherweight.recipe.sections.adapter import AdapterRecipe
 from featherweight.recipe.sections.training import TrainingRecipe
 from featherweight.recipe.values import ROLES
 
+BACKBONE = "backbone.name"
+"""The key whose choices are backbones: each has sizes and weights of its own."""
 TARGETS, LAYERS, RANK, UPPER_SHARE = "adapter.targets", "adapter.layers", "adapter.rank", "adapter.upper_share"
 LORA_KEYS = (TARGETS, LAYERS, RANK, UPPER_SHARE)
 """Roles to adapt, layers to adapt, the rank (at most what the budget allows), and the share of the LoRA parameters that
@@ -45,8 +47,10 @@ _KEYS = (
 READING = ("data.max_length", "data.long", "data.window_overlap", "evaluation.windows")
 """The keys of other sections that a search can vary: maximum length, parts and windows of a text. All trials have the
 same rows."""
-VARIABLE = (*(key for key in _KEYS if key not in _FIXED), *READING)
+VARIABLE = (*(key for key in _KEYS if key not in _FIXED), *READING, BACKBONE)
 """The recipe keys that a search can vary."""
+
+_NAMES = 'must be a list of at least two names or folders of backbones, such as ["minilm", "mpnet"]'
 
 Value = str | int | float | bool
 
@@ -90,6 +94,12 @@ class SearchSpace:
 
     keys: dict[str, Open]
 
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """The names of the backbones from which a search chooses; empty if ``backbone.name`` is not varied."""
+        varied = self.keys.get(BACKBONE)
+        return tuple(map(str, varied.values)) if isinstance(varied, Choices) else ()
+
     @classmethod
     def default(cls, recipe: Recipe) -> SearchSpace:
         """The keys that a search varies if ``recipe`` has no section [search].
@@ -124,6 +134,7 @@ class SearchSpace:
         keys = {key: _open(key, value, origin) for key, value in _flattened(section)}
         space = cls(keys)
         space.require_free_of_the_start(recipe, f"{origin}: ")
+        space.require_independent_backbones(recipe, f"{origin}: ")
         for key, values in keys.items():
             _require_allowed(key, values, origin, recipe)
         return space
@@ -138,6 +149,28 @@ class SearchSpace:
             raise UserError(
                 f"{origin}search.{key}: a search cannot vary this key, because of {start}\n"
                 "[adapter] stays as in that run, except for adapter.dropout; leave this key or start_from out"
+            )
+
+    def require_independent_backbones(self, recipe: Recipe, origin: str = "") -> None:
+        """Raise UserError if ``backbone.name`` is varied, and its values are no names, or ``recipe`` allows only one.
+
+        A run to start from, a revision and the names of modules belong to one backbone. The message begins with
+        ``origin``.
+        """
+        if (values := self.keys.get(BACKBONE)) is None:
+            return
+        where = f"{origin}search.{BACKBONE}"
+        if not isinstance(values, Choices) or not all(isinstance(name, str) for name in values.values):
+            raise UserError(f"{where}: {_NAMES}")
+        of_one = {
+            "adapter.start_from": recipe.adapter.start_from,
+            "backbone.revision": recipe.backbone.revision,
+            "backbone.roles": recipe.backbone.roles,
+        }
+        if key := next((key for key, value in of_one.items() if value), None):
+            raise UserError(
+                f"{where}: a search cannot vary this key, because {key} in the recipe belongs to one backbone\n"
+                f"Leave {key} out, or search with each backbone separately"
             )
 
 
@@ -171,6 +204,8 @@ def _open(key: str, value: object, origin: str) -> Open:
                         for one in value)  # fmt: skip
         if all(isinstance(one, str | int | float) for one in choices) and len(set(choices)) == len(choices):
             return Choices(choices)
+    if key == BACKBONE:
+        raise UserError(f"{where}: {_NAMES}")
     if isinstance(value, Mapping):
         return _range(where, value)
     raise UserError(
@@ -208,7 +243,7 @@ def _require_allowed(key: str, values: Open, origin: str, recipe: Recipe) -> Non
             raise UserError(f"{where}: a search cannot vary this key; {instead}")
         near = difflib.get_close_matches(key, [*VARIABLE, *LORA_KEYS], n=1)
         hint = f"did you mean {near[0]}?" if near else "leave it out"
-        known = f"keys of [training] and [adapter], {', '.join((*LORA_KEYS, *READING))}"
+        known = f"keys of [training] and [adapter], {', '.join((*LORA_KEYS, *READING, BACKBONE))}"
         raise UserError(f"{where}: a search can only vary {known}; {hint}")
     for value in tried:
         with_value(recipe, {key: value}, f"{origin}: search")  # the error names the key

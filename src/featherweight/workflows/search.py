@@ -29,12 +29,15 @@ from featherweight.report.search.trials import (
     in_order,
     numbers_of,
     origin,
+    short_key,
     shown_value,
     trial_rows,
 )
 from featherweight.run.lock import TakenError, require_writable
+from featherweight.workflows.input_fingerprints import of_one_backbone
+from featherweight.workflows.search_inputs import require_searchable
 from featherweight.workflows.search_outcome import noted, timed
-from featherweight.workflows.search_proposal import Searched, require_searchable, suggested, winner, without_test_rows
+from featherweight.workflows.search_proposal import Searched, suggested, winner, without_test_rows
 from featherweight.workflows.search_study import (
     Search,
     alone,
@@ -96,7 +99,7 @@ def run_search(
     out = Path(out)
     require_writable(out)
     searched = Searched.of(without_test_rows(recipe), space)
-    splits, inputs = require_searchable(recipe, searched.recipe)
+    splits, inputs = require_searchable(recipe, searched)
     search = Search(searched, recipe, out, storage_url(storage, out), trials, announce, inputs)
     with (
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
@@ -208,7 +211,8 @@ def _trained(trial: Trial, search: Search) -> float:
     try:
         wait_until_free(folder, _PATIENCE, lambda: search.announce(f"trial {number} waits: {folder} is still in use"))
         with noted(trial, search, folder), timed(trial, folder):
-            return train_in_a_process(recipe, folder, goes_on, inputs=search.inputs)
+            inputs = of_one_backbone(search.inputs, recipe.backbone.name)
+            return train_in_a_process(recipe, folder, goes_on, inputs=inputs)
     except TakenError:
         raise TakenError(
             f"{folder}: a training of an earlier call still runs\n"
@@ -229,7 +233,7 @@ def _proposed(trial: Trial, search: Search) -> Recipe:
     if recipe is None:
         trial.set_user_attr(NOTE, "does not fit the budget, not even with rank 1")
         raise optuna.TrialPruned
-    weight = weigh(recipe, search.searched.architecture, search.searched.labels)
+    weight = weigh(recipe, search.searched.sizes_of(recipe).architecture, search.searched.labels)
     trial.set_user_attr(PARAMETERS, weight.total)
     return recipe
 
@@ -253,7 +257,7 @@ def _tell(search: Search, study: Study) -> None:
     result = search.shown(last.value or 0.0) if last.state.name == "COMPLETE" else note
     numbers = numbers_of(trials)
     best = f"; best {search.shown(study.best_value)}, trial {numbers[origin(study.best_trial)]}" if complete else ""
-    values = ", ".join(f"{key.rpartition('.')[2]} {shown_value(value)}" for key, value in last.params.items())
+    values = ", ".join(f"{short_key(key)} {shown_value(value)}" for key, value in last.params.items())
     done = len(
         {origin(trial) for trial in ended} - {origin(trial) for trial in trials if not trial.state.is_finished()}
     )

@@ -13,7 +13,7 @@ from featherweight.data.fingerprints import differing_keys
 from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.report.search.trials import NOTE, REFUSED, SECONDS, origin
 from featherweight.workflows.input_fingerprints import IN_WORDS
-from featherweight.workflows.search_proposal import require_searchable
+from featherweight.workflows.search_inputs import require_searchable
 from featherweight.workflows.search_study import Search
 from featherweight.workflows.training_process import NotANumber, Refused, Stopped, seconds_trained
 
@@ -52,7 +52,7 @@ def _end(trial: Trial, error: Exception, folder: Path) -> None:
 
 def _require_unchanged_inputs(search: Search) -> None:
     """Raise UserError if something that all trials read is missing or damaged, or has changed since the beginning."""
-    _, now = require_searchable(search.original, search.searched.recipe)
+    _, now = require_searchable(search.original, search.searched)
     if changed := differing_keys(search.inputs, now):
         what = IN_WORDS[changed[0]]
         raise UserError(

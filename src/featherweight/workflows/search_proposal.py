@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from featherweight.backbone.architecture import Architecture
-from featherweight.backbone.resolve import config_of, resolve_backbone
-from featherweight.budget.limit import nearest_that_fits, require_within_budget, within_budget
+from featherweight.backbone.resolve import config_of
+from featherweight.budget.limit import nearest_that_fits, within_budget
 from featherweight.budget.plan import resolve_auto
 from featherweight.budget.proposals import lora_within_budget
-from featherweight.data.perturbations import is_perturbed
-from featherweight.data.source_tables import require_found
-from featherweight.data.splits import Splits, load_splits
+from featherweight.data.class_names import label_names_of
 from featherweight.errors import UserError
 from featherweight.recipe import ROLES, LoraLayers, Recipe
 from featherweight.recipe.search_space import (
+    BACKBONE,
     LAYERS,
     LORA_KEYS,
     RANK,
@@ -30,12 +28,8 @@ from featherweight.recipe.search_space import (
     lora_roles,
     with_value,
 )
-from featherweight.task.class_weights import require_class_weights
-from featherweight.workflows.continuation import require_same_start, with_classes_of_the_start
-from featherweight.workflows.input_fingerprints import input_fingerprints
-from featherweight.workflows.prepare import OF_BACKBONE, require_length
-from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
-from featherweight.workflows.teachers import teachers_of, with_full_paths
+from featherweight.workflows.prepare import OF_BACKBONE
+from featherweight.workflows.search_inputs import Sizes, sizes_of_each
 from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
@@ -44,49 +38,72 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SIZES = (TARGETS, LAYERS, RANK, UPPER_SHARE, "adapter.head", "adapter.bias", "adapter.dora")
-"""The keys that change the number of trained parameters."""
+"""The keys that change the number of trained parameters, beside the backbone."""
+_CHECKED = (
+    "data.max_length",
+    "adapter.initialisation",
+    "adapter.dropout",
+    "training.r_drop",
+    "training.encoder_dropout",
+)
+"""The keys that ``OF_BACKBONE`` compares with a backbone, beside those of ``_SIZES``."""
 
 
 @dataclass(frozen=True)
 class Searched:
-    """A recipe and its search space, with the sizes of the network from which trained parameters are counted."""
+    """A recipe and its search space, with the sizes of the networks from which trained parameters are counted."""
 
     recipe: Recipe
     space: SearchSpace
-    architecture: Architecture
     labels: int
-    config: Mapping[str, Any]
-    """The config.json of the backbone."""
+    backbones: Mapping[str, Sizes]
+    """By name: the backbones that the space varies, or else the one of the recipe."""
 
     @classmethod
     def of(cls, recipe: Recipe, space: SearchSpace | None = None) -> Searched:
-        """Resolve ``recipe``, and check the choices of ``space`` for the LoRA matrices.
+        """Resolve ``recipe``, and check the choices of ``space`` for backbones and LoRA matrices.
 
         Without ``space`` it is the default one, with the targets that fit the budget. Raises UserError if a choice
-        never fits, or nothing does, if the backbone lacks it, or if the run that the recipe starts from leaves no
-        choice.
+        never fits, or nothing does, if no backbone has it, if a backbone cannot be used, or if the run that the recipe
+        starts from leaves no choice.
         """
-        if space is not None:
-            space.require_free_of_the_start(recipe)
-        resolved = resolve(recipe)
-        config = config_of(recipe.backbone)
-        known = (resolved.architecture, resolved.weight.labels, config)
-        searched = cls(recipe, space or SearchSpace.default(recipe), *known)
+        named, space = space is not None, space or SearchSpace.default(recipe)
+        space.require_free_of_the_start(recipe)
+        space.require_independent_backbones(recipe)
+        if space.backbones:
+            backbones, labels = sizes_of_each(recipe, space), len(label_names_of(recipe.data))
+        else:
+            resolved = resolve(recipe)
+            sizes = Sizes(resolved.architecture, config_of(recipe.backbone))
+            backbones, labels = {recipe.backbone.name: sizes}, resolved.weight.labels
+        searched = cls(recipe, space, labels, backbones)
         for layers in searched._choices(LAYERS):
-            try:
-                searched.fitted({LAYERS: layers})
-            except UserError as error:
-                raise UserError(f"search.{LAYERS}: {error}") from None
-        searched = replace(searched, space=searched._with_targets_that_fit(named=space is not None))
-        searched._require_a_fitting_trial()
+            if refused := _refused_everywhere(searched._outcomes([{LAYERS: layers}])):
+                raise UserError(f"search.{LAYERS}: {refused}")
+        searched = replace(searched, space=searched._with_targets_that_fit(named=named))
+        searched._require_fitting_trials()
         return searched
+
+    def sizes_of(self, recipe: Recipe) -> Sizes:
+        """The sizes of the backbone of ``recipe``, a recipe that ``fitted`` has returned."""
+        return self.backbones[recipe.backbone.name]
 
     def _choices(self, key: str) -> tuple[Value, ...]:
         values = self.space.keys.get(key)
         return values.values if isinstance(values, Choices) else ()
 
+    def _outcome(self, values: Mapping[str, Value], backbone: str) -> bool | UserError:
+        """Whether ``values`` fit the budget with ``backbone``, or the error that refuses them."""
+        try:
+            return self.fitted({**values, BACKBONE: backbone}) is not None
+        except UserError as error:
+            return error
+
+    def _outcomes(self, every: Iterable[Mapping[str, Value]]) -> list[bool | UserError]:
+        return [self._outcome(values, backbone) for values, backbone in product(every, self.backbones)]
+
     def _with_targets_that_fit(self, *, named: bool) -> SearchSpace:
-        """The space without the targets that never fit the budget, or that the backbone lacks.
+        """The space without the targets that never fit the budget, or that no backbone has.
 
         If none is left, the targets are not varied. Raises UserError if the recipe's own LoRA does not fit either, or
         if the user has ``named`` one of those.
@@ -96,13 +113,13 @@ class Searched:
         refusals: list[UserError] = []
         for target in self._choices(TARGETS):
             tried = [{TARGETS: target, LAYERS: layers} for layers in self._choices(LAYERS)] or [{TARGETS: target}]
-            try:
-                fits = any(self.fitted(values) is not None for values in tried)
-            except UserError as error:
-                refusals.append(error)
-                continue
-            fit += [target] if fits else []
-            too_large += [] if fits else [repr(target)]
+            outcomes = self._outcomes(tried)
+            if True in outcomes:
+                fit.append(target)
+            elif refused := _refused_everywhere(outcomes):
+                refusals.append(refused)
+            else:
+                too_large.append(repr(target))
         if not named and not fit and self._fits_without_targets():
             return SearchSpace({key: values for key, values in self.space.keys.items() if key != TARGETS})
         if refusals and (named or not fit):
@@ -116,26 +133,44 @@ class Searched:
             )
         return SearchSpace({**self.space.keys, TARGETS: Choices(tuple(fit))}) if fit else self.space
 
-    def _require_a_fitting_trial(self) -> None:
-        """Raise UserError if no values of the space fit the budget: all trials would end without a training."""
+    def _require_fitting_trials(self) -> None:
+        """Raise UserError if no values fit the budget, or none with one of several backbones: no trial could train."""
         if self.recipe.adapter.start_from:  # its adapter is the only one; whether it fits is checked with the weights
             return
-        ends = [
-            [(key, value) for value in (one.values if isinstance(one, Choices) else (one.low, one.high))]
-            for key, one in self.space.keys.items()
-            if key in _SIZES
-        ]
-        refused: UserError | None = None
-        for values in product(*ends):
-            try:
-                if self.fitted(dict(values)) is not None:
-                    return
-            except UserError as error:
-                refused = refused or error
+        found = {name: self._some_fit(name) for name in self.backbones}
+        unfit = [name for name, (fits, _) in found.items() if not fits]
+        if not unfit:
+            return
+        if len(unfit) < len(found):
+            too_large = f"does not fit budget = {self.recipe.budget:,}, not even with rank 1\n"
+            reason = found[unfit[0]][1] or f"{too_large}Leave it out, or raise the budget"
+            raise UserError(f"search.{BACKBONE}: {unfit[0]}: {reason}")
+        refused = next((error for _, error in found.values() if error is not None), None)
         if refused is not None and self.recipe.adapter.lora != "auto":
             return  # values that exclude each other; a trial says so
-        reason = refused or nearest_that_fits(self.recipe, self.architecture, self.labels)
+        first = next(iter(self.backbones.values()))
+        reason = refused or nearest_that_fits(self.recipe, first.architecture, self.labels)
         raise UserError(f"search: no values fit budget = {self.recipe.budget:,}\n{reason}")
+
+    def _some_fit(self, backbone: str) -> tuple[bool, UserError | None]:
+        """Whether some values of the space fit the budget with ``backbone``; if not, the first refusal of values."""
+        refused: UserError | None = None
+        for sizes in self._corners(_SIZES):
+            for others in self._corners(_CHECKED):
+                outcome = self._outcome({**sizes, **others}, backbone)
+                if outcome is True:
+                    return True, None
+                if outcome is False:
+                    break  # the other keys do not change the number of parameters
+                refused = refused or outcome
+        return False, refused
+
+    def _corners(self, keys: Iterable[str]) -> Iterator[dict[str, Value]]:
+        """Yield every combination of the choices, and of the ends of the ranges, of those ``keys`` that are varied."""
+        varied = [(key, self.space.keys[key]) for key in keys if key in self.space.keys]
+        ends = [one.values if isinstance(one, Choices) else (one.low, one.high) for _, one in varied]
+        for values in product(*ends):
+            yield {key: value for (key, _), value in zip(varied, values, strict=True)}
 
     def _fits_without_targets(self) -> bool:
         """Whether the recipe fits with its own LoRA, or with what ``lora = "auto"`` chooses, at least with rank 1."""
@@ -152,21 +187,22 @@ class Searched:
         recipe = self._within_budget(values)
         if recipe is not None:
             for require in OF_BACKBONE:
-                require(recipe, self.config)
+                require(recipe, self.sizes_of(recipe).config)
         return recipe
 
     def _within_budget(self, values: Mapping[str, Value]) -> Recipe | None:
         plain = {key: value for key, value in values.items() if key not in LORA_KEYS}
         recipe = with_value(self.recipe, plain, "search")
+        architecture = self.sizes_of(recipe).architecture
         lora = {key: value for key, value in values.items() if key in LORA_KEYS}
         if not lora.keys() & {TARGETS, LAYERS}:
-            recipe = resolve_auto(recipe, self.architecture, self.labels)
+            recipe = resolve_auto(recipe, architecture, self.labels)
         if not lora:
-            return within_budget(recipe, self.architecture, self.labels)
+            return within_budget(recipe, architecture, self.labels)
         own = _tables(recipe)
         tables = lora_within_budget(
             recipe,
-            self.architecture,
+            architecture,
             self.labels,
             self._roles(lora, recipe),
             layers=str(lora.get(LAYERS) or _common(table.layers for table in own) or "all"),
@@ -179,7 +215,7 @@ class Searched:
     def _roles(self, lora: Mapping[str, Value], recipe: Recipe) -> tuple[str, ...]:
         """The roles to adapt (kinds of linear layers, such as query): the proposed ones, or else those of ``recipe``.
 
-        If these are all roles that exist, only the roles of this backbone are returned.
+        If these are all roles that exist, only the roles of its backbone are returned.
         """
         if TARGETS in lora:
             roles = lora_roles(str(lora[TARGETS]))
@@ -187,11 +223,11 @@ class Searched:
             named = {role for table in _tables(recipe) for role in table.roles}
             roles = tuple(role for role in ROLES if role in named or recipe.adapter.lora == "auto")
         # "all" means all that the backbone has; a role that is named and missing is an error, which weighing reports.
-        present = tuple(role for role in roles if role in self.architecture.roles)
+        present = tuple(role for role in roles if role in self.sizes_of(recipe).architecture.roles)
         return present if roles == ROLES else roles
 
     def first_values(self) -> dict[str, Value]:
-        """The values of the first trial: the recipe's, for each key whose value in the recipe lies in the space."""
+        """The recipe's values of the keys whose value in the recipe lies in the space."""
         written = self.recipe.model_dump(mode="json")
         found: dict[str, Value] = {}
         for key, values in self.space.keys.items():
@@ -200,6 +236,19 @@ class Searched:
             if key not in LORA_KEYS and isinstance(own, str | int | float) and values.contains(own):
                 found[key] = own
         return found
+
+    def first_trials(self) -> list[dict[str, Value]]:
+        """The values of the first trials: the recipe's, with each backbone that is varied, its own one first."""
+        first = self.first_values()
+        if names := sorted(self.space.backbones, key=lambda name: name != self.recipe.backbone.name):
+            return [{**first, BACKBONE: name} for name in names]
+        return [first] if first else []
+
+
+def _refused_everywhere(outcomes: Sequence[bool | UserError]) -> UserError | None:
+    """The first error of ``outcomes`` if all of them are errors, else None."""
+    errors = [outcome for outcome in outcomes if isinstance(outcome, UserError)]
+    return errors[0] if errors and len(errors) == len(outcomes) else None
 
 
 def _tables(recipe: Recipe) -> list[LoraLayers]:
@@ -211,27 +260,6 @@ def _common(values: Iterable[T]) -> T | None:
     """The one value that all ``values`` have; None if they differ, or if there are none."""
     found = [*values]
     return found[0] if found and all(value == found[0] for value in found) else None
-
-
-def require_searchable(original: Recipe, searched: Recipe) -> tuple[Splits, dict[str, Any]]:
-    """The rows of a search, and its ``input_fingerprints``; ``searched`` is ``original`` without test rows.
-
-    Raises UserError, before any trial, for missing or wrong inputs of the trials, or of the later training by the best
-    recipe. Of its test rows and shift sets (further test rows) only the existence is checked; they are not read.
-    """
-    for source in filter(None, (original.data.test, *original.evaluation.shift)):
-        if not is_perturbed(source):
-            require_found(source)
-    recipe = with_full_paths(with_classes_of_the_start(searched))
-    splits = load_splits(recipe)
-    teachers, backbone = teachers_of(recipe, splits.train.label_names), resolve_backbone(recipe.backbone)
-    require_length(recipe, backbone.config)
-    require_class_weights(recipe, splits.train.counts)
-    if recipe.adapter.start_from is not None:  # then no trial has another adapter than the recipe
-        resolved = resolve_recipe(recipe, backbone_architecture(recipe.backbone), splits.train.label_names)
-        require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
-        require_same_start(resolved.recipe, backbone)
-    return splits, input_fingerprints(recipe, splits, backbone, teachers)
 
 
 def without_test_rows(recipe: Recipe) -> Recipe:
@@ -265,7 +293,7 @@ def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> R
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}
     changes["training"] = best.training.model_dump(mode="json", exclude_none=True)
     changes["training"]["trackers"] = list(original.training.trackers)
-    for key in READING:
+    for key in (*READING, BACKBONE):
         section, _, name = key.partition(".")
         if key in values:
             changes.setdefault(section, {})[name] = values[key]

@@ -205,8 +205,9 @@ def open_study(search: Search, worker: int = 0) -> Study:
     drawn = search.original.seed * 1_000_003 + 101 * len(study.trials) + worker
     seed = drawn % 2**32 if search.local else None  # NumPy takes no larger seed
     study.sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=startup, seed=seed)
-    if not study.trials and (first := search.searched.first_values()):
-        study.enqueue_trial(first)
+    if not study.trials:
+        for values in search.searched.first_trials():
+            study.enqueue_trial(values)
     return study
 
 

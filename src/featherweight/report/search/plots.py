@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from featherweight.report.search.trials import TrialRow, in_order, shown_value
+from featherweight.recipe.search_space import BACKBONE
+from featherweight.report.search.trials import TrialRow, in_order, short_key, short_names, shown_value
 from featherweight.report.style import (
     BLUE,
     GRID,
@@ -91,27 +92,29 @@ def draw_parallel(axes: Axes, rows: Sequence[TrialRow], metric: Metric) -> None:
         colour = ORANGE if place == 0 else BLUE if best else MUTED
         axes.plot(range(len(keys) + 1), [*heights, results[_text(row.value)]], color=colour, lw=2 if best else 0.8,
                   alpha=1 if best else 0.35)  # fmt: skip
-    axes.set_xticks(range(len(keys) + 1), [*(_last(key) for key in keys), metric.name], rotation=18, ha="right")
+    axes.set_xticks(range(len(keys) + 1), [*map(short_key, keys), metric.name], rotation=18, ha="right")
     axes.set_yticks([])
     axes.grid(False, axis="y")
     axes.grid(True, axis="x")
     axes.spines["left"].set_visible(False)
     for place, key in enumerate(keys):
-        _ends(axes, place, [row.values.get(key) for row in complete], scales[place])
+        _ends(axes, place, key, [row.values.get(key) for row in complete], scales[place])
     shares = [row.value for row in complete if row.value is not None]
     for height, value in ((0.0, min(shares)), (1.0, max(shares))):
         axes.annotate(metric.words(value), (len(keys), height), (4, 0), textcoords="offset points", va="center",
                       color=INK, fontsize=7.5)  # fmt: skip
 
 
-def _ends(axes: Axes, place: int, values: Sequence[Any], scale: Mapping[str, float]) -> None:
-    """Write the values of one key beside its axis: all if there are at most 6, otherwise the lowest and the highest."""
+def _ends(axes: Axes, place: int, key: str, values: Sequence[Any], scale: Mapping[str, float]) -> None:
+    """Write the values of ``key`` beside its axis: all if there are at most 6, otherwise the lowest and the highest."""
+    short = short_names(str(value) for value in values) if key == BACKBONE else {}
     shown = sorted({_text(value): value for value in values}.items(), key=lambda item: scale[item[0]])
     if len(shown) > 6:
         shown = [shown[0], shown[-1]]
     for text, value in shown:
-        axes.annotate(shorten(shown_value(value), 16), (place, scale[text]), (4, 3), textcoords="offset points",
-                      va="bottom", color=INK, fontsize=7.5)  # fmt: skip
+        label = shorten(short.get(value, shown_value(value)), 16)
+        axes.annotate(label, (place, scale[text]), (4, 3), textcoords="offset points", va="bottom", color=INK,
+                      fontsize=7.5)  # fmt: skip
 
 
 def _scale(values: Sequence[Any]) -> dict[str, float]:
@@ -133,10 +136,6 @@ def _scale(values: Sequence[Any]) -> dict[str, float]:
 
 def _text(value: Any) -> str:
     return repr(value)
-
-
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
 
 
 def _better(row: TrialRow, other: TrialRow, metric: Metric) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featherweight.formatting import QUOTED, duration, safe_cell
+from featherweight.recipe.search_space import BACKBONE
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -89,7 +90,7 @@ def trials_csv(rows: Sequence[TrialRow], figure: str) -> str:
     writer = csv.writer(text, lineterminator="\n", quoting=QUOTED)
     writer.writerow(["trial", figure, "parameters", "seconds", *keys, "note"])
     for row in rows:
-        values = [row.values.get(key, "") for key in keys]
+        values = [safe_cell(row.values.get(key, "")) for key in keys]
         writer.writerow(
             [row.number, *map(_cell, (row.value, row.parameters, row.seconds)), *values, safe_cell(row.note)]
         )
@@ -98,6 +99,21 @@ def trials_csv(rows: Sequence[TrialRow], figure: str) -> str:
 
 def _cell(value: float | None) -> object:
     return "" if value is None else value
+
+
+def short_key(key: str) -> str:
+    """The last part of a dotted key, and ``backbone`` for ``backbone.name``."""
+    return BACKBONE.partition(".")[0] if key == BACKBONE else key.rpartition(".")[2]
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """{name of a backbone: its last parts, as few as distinguish all ``names``}, such as {"/models/small": "small"}."""
+    parts = {name: name.rstrip("/").split("/") for name in names}
+    for count in range(1, max(map(len, parts.values()), default=0) + 1):
+        short = {name: "/".join(all_parts[-count:]) for name, all_parts in parts.items()}
+        if len({*short.values()}) == len(short):
+            return short
+    return {name: name for name in parts}
 
 
 def shown_value(value: Any) -> str:
