@@ -55,7 +55,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
     return made
 
 
-def space_of(both: tuple[str, str], **others: Open) -> SearchSpace:
+def space_of(both: tuple[str, ...], **others: Open) -> SearchSpace:
     return SearchSpace({BACKBONE: Choices(both), **others})
 
 
@@ -63,9 +63,9 @@ def test_each_proposal_fits_its_backbone_and_the_best_recipe_names_the_winner(
     tiny_recipe: Any, both: tuple[str, str], tmp_path: Path, trained: Trained
 ) -> None:
     budget, varied = 1_500, {TARGETS: Choices(("query+value", "value")), RANK: Range(1, 16, whole=True)}
-    recipe, space = tiny_recipe(budget=budget, backbone={"name": both[1]}), space_of(both, **varied)
+    recipe, space = tiny_recipe(budget=budget, backbone={"name": both[0]}), space_of(both[::-1], **varied)
     best = run_search(recipe, tmp_path / "out", space=space, trials=12, announce=lambda _: None)
-    assert [tried.backbone.name for tried, _ in trained[:2]] == [both[1], both[0]], "the recipe's own one is the first"
+    assert [tried.backbone.name for tried, _ in trained[:2]] == [*both], "the recipe's own one is the first"
     rates = {tried.training.learning_rate for tried, _ in trained}
     assert rates == {recipe.training.learning_rate} and len(trained) == 12
     totals = [weigh(tried).total for tried, _ in trained]
