@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 
 from featherweight.data.dropping import without_dropped
+from featherweight.data.label_column import LabelColumn
+from featherweight.data.label_lists import cell_of
 from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part, load_splits
 from featherweight.errors import UserError
+from featherweight.formatting import safe_cell
 from featherweight.recipe import Recipe
 
 
@@ -102,3 +106,51 @@ def test_long_texts_are_found(tmp_path: Path) -> None:
     left, _ = without_dropped(rows, drop(tmp_path, (long, "b")))
     csv.field_size_limit(before)
     assert list(left.texts) == ["short", "other"]
+
+
+def several(names: tuple[str, ...], labels: list[list[int]], texts: list[str] | None = None) -> Rows:
+    return Rows(texts or [f"text {n}" for n in range(len(labels))], np.array(labels, np.int8), names, "rows.jsonl")
+
+
+def test_a_row_with_several_labels_is_left_out_if_the_file_has_all_of_them(tmp_path: Path) -> None:
+    whole = several(("a", "b"), [[1, 1], [1, 0], [0, 1], [0, 0], [1, 1], [0, 0]])
+    listed = [("text 0", "b|a"), ("text 1", "a|b"), ("text 2", "c"), ("text 3", ""), ("text 4", "a"), ("text 5", "[]")]
+    left, (note,) = without_dropped(whole, drop(tmp_path, *listed))
+    assert list(left.texts) == ["text 1", "text 2", "text 4"] and left.positions.tolist() == [1, 2, 4]
+    assert note.startswith("data.drop: 3 of 6 training rows are in ")
+    with pytest.raises(UserError, match="none of the 1 rows"):
+        without_dropped(whole, drop(tmp_path, ("text 4", "a, b, c")))
+    with pytest.raises(UserError, match="leaves no training row with the label 'b'"):
+        without_dropped(whole.take(np.array([0, 1, 3])), drop(tmp_path, ("text 0", '["a", "b"]')))
+
+
+@pytest.mark.parametrize("separator", [None, ";", " ", "#"])
+@pytest.mark.parametrize("names", [
+    ("a", "b c", "=d"), ("a;b", "a", "b"), ("a|b", "c;d", "e,f"), ("[a]", "'b", "c"), ("-1", "+1", "0"),
+    ("a", "b#c", "'=d"), (" a", "b ", "c"),
+])  # fmt: skip
+def test_cells_of_any_names_are_found_again(names: tuple[str, ...], separator: str | None, tmp_path: Path) -> None:
+    labels = [[number >> place & 1 for place in range(3)] for number in range(8)]
+    whole = several(names, labels * 2)
+    whole = replace(whole, label_column=LabelColumn("label", names, separator))
+    cells = [safe_cell(cell_of(own, names, separator)) for own in whole.names_of(whole.labels)]
+    assert len({*cells}) == 8 and not any(cell.startswith(("=", "+", "-")) for cell in cells)
+    left, _ = without_dropped(whole, drop(tmp_path, *zip(whole.texts[:8], cells[:8], strict=True)))
+    assert list(left.texts) == list(whole.texts[8:])
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("columns", "b|a"), ("lists", "a|b"), ("texts", "a/b"), ("texts", "a|b")])
+def test_cells_match_however_the_data_writes_its_labels(kind: str, cell: str, tmp_path: Path) -> None:
+    pairs = [(f"text {n}", [name for name, there in (("a", n % 2), ("b", n % 3)) if there]) for n in range(12)]
+    write = {
+        "columns": lambda labels: {"a": int("a" in labels), "b": int("b" in labels)},
+        "lists": lambda labels: {"label": labels},
+        "texts": lambda labels: {"label": "/".join(labels)},
+    }[kind]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"text": text, **write(labels)}) + "\n" for text, labels in pairs), "utf-8")
+    more = {"columns": {"label": ["a", "b"]}, "texts": {"label_separator": "/"}}.get(kind, {})
+    data = {"train": str(file), "validation": str(file), "test": "", "drop": drop(tmp_path, ("text 5", cell)), **more}
+    splits = load_splits(Recipe.parse({"task": "multi-label", "data": data}))
+    assert list(splits.train.texts) == [text for text, _ in pairs if text != "text 5"]
+    assert len(splits.validation) == 12

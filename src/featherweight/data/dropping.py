@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from featherweight.data.pairs import Text, joined
+from featherweight.data.label_lists import labels_of_cell
+from featherweight.data.pairs import joined
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.files import expanded
@@ -22,30 +25,25 @@ TEXT, LABEL = "text", "label"
 """The columns of the file that identify a row."""
 
 
-def key_of(text: Text, label: str) -> tuple[str, str]:
-    """The text and the label of a row as ``data.drop`` files write them; together they identify the row."""
-    return str(safe_cell(joined(text))), str(safe_cell(label))
-
-
 def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     """``rows`` without the rows that the CSV file ``drop`` lists, and a note that says how many were left out.
 
-    A row is dropped if its text and its label are in the file. The rows that are left keep their positions in the data,
-    ``places``; positions in ``rows`` if these have none. Raises UserError if the file cannot be read, lacks the
-    columns ``text`` and ``label``, or lists none of the rows.
+    A row is dropped if its text and its label are in the file, or all of its labels if it may have several; their order
+    and their separator do not matter. The rows that are left keep their positions in the data, ``places``; positions in
+    ``rows`` if these have none. Raises UserError if the file cannot be read, lacks the columns ``text`` and ``label``,
+    or lists none of the rows.
     """
     if drop is None:
         return rows, []
     listed = _listed(expanded(drop), drop)
     assert rows.labels is not None
-    if rows.several:
-        raise UserError('data.drop works only with task = "single-label"; leave data.drop out')
     names = rows.label_names
-    labels = rows.labels.tolist()
+    keys: set[tuple[str, Any]] = _with_label_sets(listed, rows) if rows.several else {*listed}
+    own = map(_trimmed if rows.several else safe_cell, rows.names_of(rows.labels))
     kept = [
         place
-        for place, (text, label) in enumerate(zip(rows.texts, labels, strict=True))
-        if key_of(text, names[label]) not in listed
+        for place, (text, labels) in enumerate(zip(rows.texts, own, strict=True))
+        if (safe_cell(joined(text)), labels) not in keys
     ]
     if not listed:
         raise UserError(f"data.drop: {drop} lists no rows; leave data.drop out")
@@ -60,6 +58,18 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     are = "is" if len(rows) - len(kept) == 1 else "are"
     of_rows = f"{len(rows) - len(kept):,} of {counted(len(rows), 'training row')}"
     return left, [f"data.drop: {of_rows} {are} in {drop} and {are} left out"]
+
+
+def _with_label_sets(listed: Collection[tuple[str, str]], rows: Rows) -> set[tuple[str, Any]]:
+    """The lines of the file with sets of labels in place of cells; None for a cell with an unknown label."""
+    names, column = _trimmed(rows.label_names), rows.label_column
+    separator = column.separator if column else None
+    return {(text, labels_of_cell(cell, names, separator)) for text, cell in listed}
+
+
+def _trimmed(names: Iterable[str]) -> frozenset[str]:
+    """The names without outer blanks, which names of columns may have."""
+    return frozenset(map(str.strip, names))
 
 
 def _listed(path: Path, drop: str) -> set[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.labels import code_labels, drop_remedy, is_missing, renumbered
@@ -119,14 +119,33 @@ def _are_joined_by(names: Sequence[str], mark: str) -> bool:
     return 2 * len(joined) >= len(names) and few
 
 
-def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
+def cell_of(labels: Sequence[str], names: Sequence[str], separator: str | None = None) -> str:
     """The labels of a row as one text that can be read again: ``a|b``, or a list.
 
-    It is a list if ``names``, all existing labels, contain every separator, or one that begins like a list.
+    ``names`` are all existing labels. The parts are separated by ``separator``, or by the first of ``SEPARATORS``, that
+    is in none of them. It is a list if there is no such separator, or if a name begins like a list.
     """
     lists = any(name.startswith(("[", "<", "{", '("', "('", "c(")) for name in names)
-    mark = None if lists else next((one for one in SEPARATORS if not any(one in name for name in names)), None)
+    marks = SEPARATORS if separator is None else (separator, *SEPARATORS)
+    mark = None if lists else next((one for one in marks if not any(one in name for name in names)), None)
     return json.dumps(list(labels), ensure_ascii=False) if mark is None else mark.join(labels)
+
+
+def labels_of_cell(cell: str, names: Collection[str], separator: str | None = None) -> frozenset[str] | None:
+    """The labels in one ``cell`` of text, such as ``cell_of`` writes it; None if it contains others than ``names``.
+
+    They may be separated by ``separator`` or by one of ``SEPARATORS``. An apostrophe in front of the first label, by
+    which a spreadsheet does not read the cell as a formula, does not count unless it is part of a name.
+    """
+    for text in dict.fromkeys((cell.strip(), cell.strip().removeprefix("'"))):
+        if text in names:
+            return frozenset([text])
+        marks = SEPARATORS if separator is None else (separator, *SEPARATORS)
+        lists = [written_list(text) or []] if is_written_list(text) else []
+        for found in (*lists, *(_parts(text, mark) for mark in marks)):
+            if (labels := frozenset(map(str, found))) <= frozenset(names) and (labels or is_empty_cell(text)):
+                return labels
+    return None
 
 
 def arrow_table(columns: Mapping[str, Any]) -> pa.Table:
