@@ -20,12 +20,13 @@ from harness.competition import named
 from harness.recording import RESULTS, earlier, new_record, save
 from sklearn.cluster import KMeans
 
+from featherweight.data.folds import fold_numbers
 from featherweight.data.sources import Rows, read_rows
 from featherweight.recipe import Recipe
 from featherweight.task.interface import task_of
 from featherweight.workflows.baseline_models import frozen_features
 from featherweight.workflows.fitting import fit_prepared
-from featherweight.workflows.noise_audit import fold_numbers, fold_recipe
+from featherweight.workflows.noise_audit import fold_recipe
 from featherweight.workflows.prepare import prepare
 
 RECIPE = "newsbriefs"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featherweight.data.folds import fold_numbers, separate_folds
 from featherweight.data.near_duplicates import Pair
-from featherweight.data.sources import Rows, read_rows
+from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
@@ -156,39 +157,6 @@ def test_each_row_is_held_out_once_and_no_test_label_is_read(
     assert [(pair.first, pair.second) for pair in audit.leaks] == [(0, 5)]
 
 
-def test_folds_have_the_same_share_of_every_class_and_need_two_rows_of_each() -> None:
-    labels = np.repeat([0, 1], [40, 10])
-    rows = Rows([f"text {n}" for n in range(50)], labels, ("a", "b"), "rows.csv")
-    numbers = noise_audit.fold_numbers(rows, 5, 0)
-    assert [np.bincount(labels[numbers == fold]).tolist() for fold in range(5)] == [[8, 2]] * 5
-    assert (noise_audit.fold_numbers(rows, 5, 1) != numbers).any()
-    with pytest.raises(UserError, match=r"rows\.csv: class 'b' has 1 row; cross-validation needs two of each class"):
-        noise_audit.fold_numbers(rows.take(np.arange(41)), 5, 0)
-
-
-def rows_of(texts: list[str], labels: list[int]) -> Rows:
-    return Rows(texts, np.array(labels), ("a", "b"), "made up")
-
-
-def test_a_text_that_occurs_twice_is_in_one_fold_so_that_no_model_has_seen_it() -> None:
-    texts = [f"text {number}" for number in range(40)]
-    rows = rows_of([*texts, *[f"{text.upper()}!" for text in texts[:20]]], [number % 2 for number in range(60)])
-    for seed in range(3):
-        parts = noise_audit.fold_numbers(rows, 5, seed)
-        assert parts[:20].tolist() == parts[40:].tolist()
-        assert set(parts.tolist()) == {0, 1, 2, 3, 4}
-    once = rows_of(texts, [number % 2 for number in range(40)])
-    assert noise_audit.fold_numbers(once, 5, 0).tolist() == noise_audit._stratified(once, 5, 0).tolist()
-
-
-def test_repeated_texts_stay_apart_where_a_training_would_lack_a_class_or_a_fold_its_rows() -> None:
-    rows = rows_of(["the same"] * 6 + [f"text {number}" for number in range(6)], [0] * 6 + [1] * 6)
-    parts = noise_audit.fold_numbers(rows, 3, 0)
-    assert all(len({*parts[rows.labels == label].tolist()}) > 1 for label in (0, 1))
-    alike = rows_of(["the same"] * 12, [number % 2 for number in range(12)])
-    assert np.bincount(noise_audit.fold_numbers(alike, 3, 0)).tolist() == [4, 4, 4]
-
-
 def test_an_audit_of_a_version_that_divided_repeated_texts_is_not_continued(
     recipe: Recipe, tmp_path: Path, folds: list[Recipe]
 ) -> None:
@@ -198,7 +166,7 @@ def test_an_audit_of_a_version_that_divided_repeated_texts_is_not_continued(
         return by(rows, 4, seed).tolist()
 
     # A seed by which the two rows of the repeated text would be in different folds.
-    seed = next(s for s in range(9) if divided(noise_audit._stratified, s) != divided(noise_audit.fold_numbers, s))
+    seed = next(s for s in range(9) if divided(separate_folds, s) != divided(fold_numbers, s))
     recipe = recipe.with_values(seed=seed)
     audit_labels(recipe, tmp_path / "out", folds=4)
     plan = json.loads((tmp_path / "out" / noise_audit.PLAN).read_text("utf-8"))
@@ -239,7 +207,6 @@ def test_another_audit_in_the_folder_is_refused(recipe: Recipe, tmp_path: Path, 
 
 @pytest.mark.parametrize(("changes", "folds_wanted", "message"), [
     ({}, 1, "at least two folds"),
-    ({"task": "multi-label", "data": {"label_separator": ","}}, 3, 'it needs a recipe with task = "single-label"'),
     ({"budget": 10}, 3, "budget = 10 exceeded"),
 ])  # fmt: skip
 def test_wrong_arguments(

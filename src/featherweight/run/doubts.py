@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featherweight.errors import in_a_line
@@ -47,15 +47,24 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
 def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
     """A list with one reason, if giving the same labels to every text has at least the same micro-F1; else empty."""
     ranked = sorted(figures["per_class"], key=lambda row: -row["support"])
-    total, hits, best = sum(row["support"] for row in ranked), 0, (0.0, 0)
-    for count, row in enumerate(ranked, 1):
-        hits += row["support"]
-        best = max(best, (2 * hits / (count * figures["rows"] + total), -count))
-    if figures["micro_f1"] > best[0] or best[0] == 1:
+    best, count = best_constant([row["support"] for row in ranked], figures["rows"])
+    if figures["micro_f1"] > best or best == 1:
         return []
-    given = [_quoted(row["label"]) for row in ranked[: -best[1]]]
+    given = [_quoted(row["label"]) for row in ranked[:count]]
     what = in_sentence(given) if len(given) <= _NAMED else f"the {len(given)} most frequent labels"
-    return [f"always giving {what} would have a micro-F1 of {best[0]:.1%}"]
+    return [f"always giving {what} would have a micro-F1 of {best:.1%}"]
+
+
+def best_constant(supports: Sequence[int], rows: int) -> tuple[float, int]:
+    """The highest micro-F1 of giving the same labels to every text, and their number: they are the most frequent ones.
+
+    ``supports`` is the number of texts with each label, and ``rows`` that of all texts.
+    """
+    total, hits, best = sum(supports), 0, (0.0, 0)
+    for count, support in enumerate(sorted(supports, reverse=True), 1):
+        hits += support
+        best = max(best, (2 * hits / (count * rows + total), -count))
+    return best[0], -best[1]
 
 
 def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

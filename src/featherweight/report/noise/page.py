@@ -7,17 +7,17 @@ import io
 from pathlib import Path
 
 from featherweight.data.near_duplicates import Pair
-from featherweight.evaluation.label_noise import Suspect
+from featherweight.evaluation.multi_label_noise import MultiLabelNoise
 from featherweight.files import write_whole
 from featherweight.formatting import QUOTED, safe_cell
 from featherweight.report.noise.contents import Audit
+from featherweight.report.noise.suspects import card, in_words, label_table, row_number, shown, suspects_csv
 from featherweight.report.pages import page_templates
-from featherweight.report.style import shorten
 
 SUSPECTS_ON_THE_PAGE = 300
 PAIRS_ON_THE_PAGE = 100
-LONGEST_TEXT = 600
-"""Characters of a text on the page; the CSV file has all of it."""
+LINES_ON_THE_PAGE = 20
+"""Of the table of labels."""
 
 
 def write_audit(audit: Audit, folder: Path) -> list[Path]:
@@ -29,24 +29,6 @@ def write_audit(audit: Audit, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def suspects_csv(audit: Audit) -> str:
-    """The suspects as CSV, the most doubtful first.
-
-    With the recipe key ``data.drop``, a training leaves out the rows that this file lists. To keep a row, a user
-    removes its line.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n", quoting=QUOTED)
-    writer.writerow(["row", "label", "suggested", "probability_of_label", "probability_of_suggested", "text"])
-    for one in audit.noise.suspects:
-        names = audit.label_names
-        writer.writerow([
-            int(audit.places[one.row]) + 1, safe_cell(names[one.label]), safe_cell(names[one.suggested]),
-            round(float(one.quality), 4), round(float(one.suggested_probability), 4), safe_cell(audit.texts[one.row]),
-        ])  # fmt: skip
-    return text.getvalue()
-
-
 def near_duplicates_csv(audit: Audit) -> str:
     """The pairs of training texts that are nearly equal as CSV, the most similar first; rows are counted from 1."""
     text = io.StringIO()
@@ -55,7 +37,7 @@ def near_duplicates_csv(audit: Audit) -> str:
     for pair in audit.near_duplicates:
         both = (pair.first, pair.second)
         writer.writerow([
-            round(float(pair.similarity), 4), *(int(audit.places[row]) + 1 for row in both),
+            round(float(pair.similarity), 4), *(row_number(audit, row) for row in both),
             *(safe_cell(audit.label_of(row)) for row in both), *(safe_cell(audit.texts[row]) for row in both),
         ])  # fmt: skip
     return text.getvalue()
@@ -63,22 +45,25 @@ def near_duplicates_csv(audit: Audit) -> str:
 
 def render(audit: Audit) -> str:
     """The audit as the text of an HTML file."""
-    pages = page_templates()
-    noise, names = audit.noise, audit.label_names
-    contradictions = audit.contradictions
-    opposed = set(contradictions)
+    noise = audit.noise
+    several = isinstance(noise, MultiLabelNoise)
+    opposed = set(contradictions := audit.contradictions)
     alike = [pair for pair in audit.near_duplicates if pair not in opposed]
-    confusions = [(names[given], names[other], f"{count:,}") for (given, other), count in noise.confusions.items()]
-    return pages.get_template("noise.html.j2").render(
+    same = "the same labels" if several else "the same label"
+    lines = label_table(audit)
+    template = page_templates().get_template("noise.html.j2")
+    return template.render(
         audit=audit,
+        several=several,
         rows=f"{len(audit.texts):,}",
-        accuracy=f"{noise.accuracy:.2%}",
-        confusions=confusions[:20],
-        suspects=[_card(audit, one) for one in noise.suspects[:SUSPECTS_ON_THE_PAGE]],
+        score=f"{noise.micro_f1 if isinstance(noise, MultiLabelNoise) else noise.accuracy:.2%}",
+        lines=lines[:LINES_ON_THE_PAGE],
+        more_lines=max(0, len(lines) - LINES_ON_THE_PAGE),
+        suspects=[card(audit, one) for one in noise.suspects[:SUSPECTS_ON_THE_PAGE]],
         more=max(0, len(noise.suspects) - SUSPECTS_ON_THE_PAGE),
         near_duplicates=[
             (title, len(pairs), [_both(audit, pair) for pair in pairs[:PAIRS_ON_THE_PAGE]])
-            for title, pairs in (("different labels", contradictions), ("the same label", alike))
+            for title, pairs in (("different labels", contradictions), (same, alike))
             if pairs
         ],
         leaks=[_leak(audit, pair) for pair in (audit.leaks or [])[:PAIRS_ON_THE_PAGE]],
@@ -86,41 +71,26 @@ def render(audit: Audit) -> str:
     )
 
 
-def _card(audit: Audit, one: Suspect) -> dict[str, str]:
-    return {
-        "row": f"{int(audit.places[one.row]) + 1:,}",
-        "label": audit.label_names[one.label],
-        "suggested": audit.label_names[one.suggested],
-        "given": f"{one.quality:.1%}",
-        "other": f"{one.suggested_probability:.1%}",
-        "text": _shown(audit.texts[one.row]),
-    }
-
-
 def _leak(audit: Audit, pair: Pair) -> dict[str, str]:
     return {
         "similarity": _similarity(pair),
-        "first": _shown(audit.test_texts[pair.first]),
-        "second": _shown(audit.texts[pair.second]),
-        "label": audit.label_of(pair.second),
+        "first": shown(audit.test_texts[pair.first]),
+        "second": shown(audit.texts[pair.second]),
+        "label": in_words(audit.names_of(pair.second)),
     }
 
 
 def _both(audit: Audit, pair: Pair) -> dict[str, str]:
     return {
         "similarity": _similarity(pair),
-        "first_row": f"{int(audit.places[pair.first]) + 1:,}",
-        "second_row": f"{int(audit.places[pair.second]) + 1:,}",
-        "first": _shown(audit.texts[pair.first]),
-        "second": _shown(audit.texts[pair.second]),
-        "first_label": audit.label_of(pair.first),
-        "second_label": audit.label_of(pair.second),
+        "first_row": f"{row_number(audit, pair.first):,}",
+        "second_row": f"{row_number(audit, pair.second):,}",
+        "first": shown(audit.texts[pair.first]),
+        "second": shown(audit.texts[pair.second]),
+        "first_label": in_words(audit.names_of(pair.first)),
+        "second_label": in_words(audit.names_of(pair.second)),
     }
 
 
 def _similarity(pair: Pair) -> str:
     return "equal" if pair.similarity == 1 else f"{pair.similarity:.0%} alike"
-
-
-def _shown(text: str) -> str:
-    return shorten(text, LONGEST_TEXT)

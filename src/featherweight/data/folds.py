@@ -1,0 +1,88 @@
+"""Divides rows into folds for cross-validation, in which each label has about the same share of the rows."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.iterative_draw import iterative_draw
+from featherweight.data.near_duplicates import first_occurrences
+from featherweight.data.pairs import joined
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+
+
+def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
+    """The number of the fold that each row is in, from 0, [rows]; each fold has about the same share of every class.
+
+    Rows with the same text are in the same fold: otherwise a model would have seen the text that it judges, and a label
+    that is wrong in both rows would look right. They stay apart if all rows of a class, or all of a fold, would be in
+    another fold. Raises UserError if there are more folds than rows of any class, or if a class has fewer than two
+    rows; if a text may have several labels, ``divided_labels`` says which labels have too few.
+    """
+    apart = separate_folds(rows, folds, seed)
+    together = apart[first_occurrences([joined(text) for text in rows.texts])]
+    own_rows = _rows_of_labels(rows)
+    for own in own_rows.T:
+        if len(np.unique(together[own])) == 1:
+            together[own] = apart[own]
+    labelled = own_rows.any(axis=1)
+    return together if len(np.unique(together[labelled])) == folds else apart
+
+
+def separate_folds(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
+    """As ``fold_numbers``, but rows with the same text are drawn separately."""
+    if not rows.several:
+        _require_two_of_each(rows)
+    if folds > (most := int(rows.counts.max())):
+        raise UserError(f"{rows.origin}: no class has more than {most} rows; set --folds to {most} or less")
+    return _iteratively_stratified(rows, folds, seed) if rows.several else _stratified(rows, folds, seed)
+
+
+def divided_labels(rows: Rows, parts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of the labels that cross-validation can evaluate: they have rows in two folds, but not all rows.
+
+    ``parts`` [rows] are the fold numbers. A model that is trained on the other folds could not know another label.
+    """
+    own_rows = _rows_of_labels(rows)
+    fit = [not own.all() and len(np.unique(parts[own])) > 1 for own in own_rows.T]
+    return np.flatnonzero(fit)
+
+
+def _rows_of_labels(rows: Rows) -> NDArray[np.bool_]:
+    """Whether each row has each label, [rows, labels]."""
+    assert rows.labels is not None
+    return rows.labels > 0 if rows.several else rows.labels[:, None] == np.arange(len(rows.label_names))
+
+
+def _require_two_of_each(rows: Rows) -> None:
+    smallest = int(rows.counts.min())
+    if smallest < 2:
+        name = rows.label_names[int(rows.counts.argmin())]
+        need = "cross-validation needs two of each class; add rows, or remove the class"
+        raise UserError(f"{rows.origin}: class {name!r} has {smallest} row; {need}")
+
+
+def _stratified(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
+    from sklearn.model_selection import StratifiedKFold
+
+    numbers = np.zeros(len(rows), np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds is in some of them only
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        for number, (_, held_out) in enumerate(splitter.split(np.zeros(len(rows)), rows.labels)):
+            numbers[held_out] = number
+    return numbers
+
+
+def _iteratively_stratified(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
+    """The folds are drawn one after the other, each from the rows that are left; the last one is the rest."""
+    assert rows.labels is not None
+    numbers = np.full(len(rows), folds - 1)
+    for number in range(folds - 1):
+        left = np.flatnonzero(numbers == folds - 1)
+        wanted = round(len(left) / (folds - number))
+        numbers[left[iterative_draw(rows.labels[left], wanted, seed, for_training=False)]] = number
+    return numbers
