@@ -78,8 +78,16 @@ def test_labels_that_are_not_audited_stay_as_they_are(labels: np.ndarray, logits
     assert noise.micro_f1 == whole.micro_f1
 
 
-def test_the_score_of_models_that_learnt_nothing_is_no_better_than_a_constant(labels: np.ndarray) -> None:
-    noise = audited(labels, np.random.default_rng(3).normal(0.0, 1.0, labels.shape))
+def test_the_score_does_not_depend_on_how_sure_the_models_are(labels: np.ndarray, logits: np.ndarray) -> None:
+    score = audited(labels, logits).micro_f1
+    assert 0.7 < score < 0.99 and audited(labels, logits - 3.0).micro_f1 == pytest.approx(score)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0]])
+def test_the_score_of_models_that_learnt_nothing_is_no_better_than_a_constant(
+    order: list[int], labels: np.ndarray
+) -> None:
+    noise = audited(labels[:, order], np.random.default_rng(3).normal(0.0, 1.0, labels.shape))
     assert noise.micro_f1_interval[0] <= noise.constant_f1
     supports = np.sort(labels.sum(axis=0))[::-1]
     constant = max(2 * supports[:n].sum() / (n * ROWS + supports.sum()) for n in (1, 2, 3, 4))

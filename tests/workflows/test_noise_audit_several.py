@@ -114,6 +114,8 @@ def test_added_and_removed_labels_are_suspects_with_the_right_labels_suggested(
     qualities = [float(row["quality"]) for row in suspects.values()]
     assert qualities == sorted(qualities) and 0 < qualities[0] < qualities[-1] < 0.5
     assert audit.headline == "6 of 65 rows have labels that look wrong or missing (9.2%)" and audit.doubt is None
+    single = replace(audit, noise=replace(audit.noise, suspects=audit.noise.suspects[:1]))
+    assert single.headline == "1 of 65 rows has a label that looks wrong or missing (1.5%)"
     assert audit.unaudited == ("rare",)
     note = "1 label is not audited, because fewer than two rows or all rows have it: rare"
     assert audit.note == note and note in lines

@@ -23,7 +23,6 @@ from featherweight.data.dropping import without_dropped
 from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.folds import divided_labels, fold_numbers, separate_folds
 from featherweight.data.in_memory import parquet_bytes
-from featherweight.data.label_lists import arrow_table
 from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
 from featherweight.data.source_tables import open_table, source_of_test
@@ -188,7 +187,7 @@ def fold_recipe(
     folder.mkdir(parents=True, exist_ok=True)
     for name, places in (("train", train), ("held-out", held_out)):
         with written_whole(folder / f"{name}.parquet") as part:
-            part.write_bytes(parquet_bytes(arrow_table(_columns(rows.take(places))), "audit_labels"))
+            part.write_bytes(parquet_bytes(_columns(rows.take(places)), "audit_labels"))
     pair = recipe.data.join == "pair"
     # A section of its own, because the rows are read already: of the recipe's, only the keys on tokens are kept.
     data = recipe.data.model_dump(include={"join", "max_length", "long", "window_overlap"}) | {
