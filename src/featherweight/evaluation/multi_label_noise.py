@@ -111,8 +111,8 @@ def _suspect(
     """
     superfluous, missing = doubtful[given[doubtful] > 0], doubtful[given[doubtful] == 0]
     of_label = dict(zip(doubtful.tolist(), probabilities.tolist(), strict=True))
-    labels = (np.flatnonzero(given), superfluous, missing)
-    return MultiLabelSuspect(row, *(tuple(numbers.tolist()) for numbers in labels), of_label, quality)
+    labels, wrong, lacking = (tuple(numbers.tolist()) for numbers in (np.flatnonzero(given), superfluous, missing))
+    return MultiLabelSuspect(row, labels, wrong, lacking, of_label, quality)
 
 
 def _counts(

@@ -203,7 +203,7 @@ def fold_recipe(
     training |= {"evaluate_every": None if recipe.training.max_steps is None else recipe.training.max_steps}
     values = recipe.model_dump(mode="json", exclude_none=True) | {"data": data}
     fold = Recipe.parse(values, recipe.name)
-    evaluation = {"shift": [], "best_by": "micro_f1" if rows.several else "accuracy"}
+    evaluation: dict[str, Any] = {"shift": [], "best_by": "micro_f1" if rows.several else "accuracy"}
     return fold.with_values(adapter={"start_from": None}, training=training, evaluation=evaluation)
 
 
