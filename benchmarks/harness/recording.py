@@ -25,8 +25,9 @@ PROMISED = ("benchmark", "name", "date", "machine", "versions", "seeds", "data",
 _SETTINGS_OF_THE_SHELL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "LD_PRELOAD", "ONEDNN_MAX_CPU_ISA")
 # A path from the root (of two parts or more), a drive, a home folder, or an address.
 _MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])/[\w.@+-][\w.@+, -]*/[\w.@+-]|(?:^|[\s\"])[A-Za-z]:\\|~/|://")
-_FOLDERS_OF_ADDRESS = re.compile(r"""\w*://(?:[^\s/'"]*/)*""")
+_FOLDERS_OF_ADDRESS = re.compile(r"""(?<!\w)\w*+://(?:[^\s/'"]*+/)*""")
 _LONGEST_TEXT, _LONGEST_LINE = 400, 450
+_LONGEST_ERROR = 4000
 Figure = str | Callable[[dict[str, Any]], Any]
 
 
@@ -137,7 +138,7 @@ def machine_folder() -> str:
 
 def presentable(text: str) -> str:
     """``text`` (an error's last line, say) with paths and addresses cut down to their last parts, and not too long."""
-    return _FOLDERS_OF_ADDRESS.sub("", without_paths(text))[: _LONGEST_TEXT // 2]
+    return _FOLDERS_OF_ADDRESS.sub("", without_paths(text[:_LONGEST_ERROR]))[: _LONGEST_TEXT // 2]
 
 
 def spread(values: Iterable[float | None]) -> dict[str, Any] | None:

@@ -85,22 +85,22 @@ def finished(results: Path, suite: str) -> list[Record]:
     return list(read_results(results, f"{suite}-*.json").values())
 
 
-def times(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
-    """The newest result of `run.py ablation-times` for each recipe and backbone."""
-    own = [record for record in records if record.get("benchmark") == "ablation-times"]
-    return {_recipe_of(record): record for record in sorted(own, key=lambda record: str(record["date"]))}
+def timed(ablation: Record, records: Sequence[Record]) -> Record | None:
+    """The result of `run.py ablation-times` with the same recipe and backbone: the newest with most changes."""
+    own = [one for one in records if one.get("benchmark") == "ablation-times" and _trained(one) == _trained(ablation)]
+    return max(own, key=lambda one: (len(one["summary"]), one["date"]), default=None)
 
 
-def time_of(change: Record, name: str, measured: Record | None) -> str:
-    """How long a change trains, as a multiple of the recipe; a soup trains as often as it has runs."""
+def time_of(change: Record, name: str, measured: Record) -> str:
+    """How long a step takes with a change, as a multiple of the recipe's; a soup takes the time of its runs."""
     if "runs" in change:
         return f"{change['runs']}×"
-    found = (measured or {"summary": {}})["summary"].get(name)
+    found = measured["summary"].get(name)
     return f"{found['times_as_long']['median']:.2f}×" if found else "–"
 
 
-def _recipe_of(record: Record) -> tuple[str, str]:
-    return record["settings"]["recipe"], record["settings"]["backbone"]
+def _trained(record: Record) -> tuple[str, str]:
+    return record["settings"]["recipe"], Path(record["settings"]["backbone"]).name
 
 
 def t95(seeds: int) -> float:

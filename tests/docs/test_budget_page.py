@@ -112,22 +112,22 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     (tmp_path / "ablation-minilm.json").write_text(json.dumps(record), "utf-8")
     timed = {
         "benchmark": "ablation-times", "name": "ablation-times-minilm", "machine_folder": "zen3", "date": "2026-11-30",
-        "machine": {"processor": "EPYC"},
+        "machine": {"processor": "EPYC"}, "data": {"train": "newsbriefs"},
         "settings": {"backbone": "minilm", "recipe": "agnews-minilm", "repeats": 3, "steps": 12},
         "summary": {name: {"times_as_long": {"median": median}} for name, median in (("recipe", 1), ("r-drop", 2.04))},
     }  # fmt: skip
-    older = timed | {"date": "2026-11-29", "summary": {"recipe": {"times_as_long": {"median": 7}}}}
+    partial = timed | {"date": "2026-12-01", "summary": {"recipe": {"times_as_long": {"median": 7}}}}
     other = timed | {"date": "2026-12-01", "settings": timed["settings"] | {"backbone": "mpnet"}, "summary": {}}
-    page = write.budget_page(tmp_path, [older, timed, other])
-    assert "medians of 3 turns of 12 steps each" in page and "results/zen3/ablation-times-minilm.json) on EPYC" in page
+    page = write.budget_page(tmp_path, [timed, partial, other])
+    assert "3 turns of 12 steps each on newsbriefs, turn by turn with the recipe, on EPYC ([figures](../../be" in page
     assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – | 1.00× |" in page
     assert "| soup of three runs | 0.0007 | 996,868 | 93.72 | +0.00 ± 0.00 | 3× |" in page
     untimed = write.budget_page(tmp_path)
-    assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – | – |" in untimed and "turns" not in untimed
+    assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – |\n" in untimed and "turns" not in untimed
     difference = "+0.12 ± 0.07 (2 seeds: 95% is ±12.7 errors)"
     assert f"| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | {difference} | 2.04× |" in page
     assert (
-        "| LoRA+ | – | – | diverged | – | – |" in page
+        "| LoRA+ | – | – | diverged | – | – |\n" in page
         and page.count("cosine schedule") == 1
         and "\nNot measured yet:\n\n- cosine schedule\n" in page
         and "95% interval is ±4.3 standard errors" in page
