@@ -31,6 +31,7 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     changes = {name: change for name, change in table["changes"].items() if "runs" not in change}
     wanted = named(options.only, changes, "change") if options.only else list(changes)
     limits = [f"training.max_steps={options.steps + WARM_UP}", "training.evaluate_every=100000"]
+    limits += ["data.validation=", "data.validation_size=0.1"]  # evaluated once, after the steps
     base = Recipe.load(table["recipe"], [f"data.train={options.data}", *options.set, *NO_TEST, *limits])
     competitors = [Competitor(BASE, "the recipe as it is")]
     competitors += [Competitor(name, changes[name]["title"], settings=changes[name]) for name in wanted]
