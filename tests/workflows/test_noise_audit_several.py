@@ -21,6 +21,7 @@ from featherweight.evaluation.multi_label_noise import MultiLabelNoise
 from featherweight.recipe import Recipe
 from featherweight.report.noise.page import render
 from featherweight.report.noise.suspects import suspects_csv
+from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows import noise_audit
 from featherweight.workflows.noise_audit import audit_labels
 from featherweight.workflows.training_process import LOGITS, train_for_validation
@@ -80,7 +81,7 @@ def folds(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     def train(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool) -> float:
         made.append(recipe)
         held_out = load_splits(recipe).validation
-        knows = [[sum(word in text.lower() for word in WORDS[name].split()) for name in held_out.label_names]
+        knows = [[sum(word in text.lower() for word in WORDS.get(name, name).split()) for name in held_out.label_names]
                  for text in held_out.texts]  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / LOGITS, 3.0 * np.array(knows) - 3.0)
@@ -180,6 +181,21 @@ def test_folds_train_on_all_rows_but_theirs_with_the_labels_that_are_audited(
         assert fold.evaluation.best_by == "micro_f1" and fold.training.keep == "last"
         held_out += splits.validation.texts
     assert sorted(held_out) == sorted(audit.texts)
+
+
+def test_folds_have_the_class_weights_of_the_labels_that_are_audited(
+    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    labels = [["rare"] if n == 4 else ["a"] if n % 3 else ["b"] for n in range(30)]
+    rows = [{"text": f"{labels[n][0]} {n}", "labels": labels[n]} for n in range(30)]
+    data["train"].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    weighted = recipe.with_values(data={"labels": ["rare", "a", "b"]}, training={"class_weights": [1, 2, 3]})
+    assert audit_labels(weighted, tmp_path / "out", folds=3).unaudited == ("rare",)
+    for fold in folds:
+        assert tuple(fold.training.class_weights) == (2, 3)
+        require_class_weights(fold, load_splits(fold).train.counts)
+    audit_labels(recipe.with_values(training={"class_weights": "balanced"}), tmp_path / "balanced", folds=3)
+    assert folds[-1].training.class_weights == "balanced"
 
 
 def test_an_audit_is_resumed_only_with_the_same_labels(

@@ -84,7 +84,8 @@ def audit_labels(
         )
         with removed_if_refused(out / PLAN, out / "folds", out / "folds" / "1"):
             _require_same_audit(out, plan, lambda: _digest(separate_folds(rows, folds, recipe.seed)))
-            logits = _out_of_sample(recipe, _with_labels(rows, audited), parts, out, announce)
+            of_folds = _with_class_weights(recipe, audited)
+            logits = _out_of_sample(of_folds, _with_labels(rows, audited), parts, out, announce)
         announce("comparing the texts")
         audit = _audit(recipe, rows, audited, logits, folds, test)
         write_audit(audit, out)
@@ -123,6 +124,14 @@ def _with_labels(rows: Rows, labels: NDArray[np.int64]) -> Rows:
     assert rows.labels is not None
     names = tuple(rows.label_names[label] for label in labels.tolist())
     return replace(rows, labels=rows.labels[:, labels], label_names=names)
+
+
+def _with_class_weights(recipe: Recipe, labels: NDArray[np.int64]) -> Recipe:
+    """``recipe`` with the class weights of only the ``labels``, given by number; a word as ``balanced`` stays."""
+    weights = recipe.training.class_weights
+    if isinstance(weights, str):
+        return recipe
+    return recipe.with_values(training={"class_weights": [weights[label] for label in labels.tolist()]})
 
 
 def _others(rows: Rows, audited: NDArray[np.int64]) -> tuple[str, ...]:
