@@ -75,6 +75,14 @@ def test_a_text_that_occurs_twice_with_other_labels_is_in_one_fold() -> None:
     assert len({*parts[:3].tolist()}) == 3
 
 
+def test_a_repeated_text_that_alone_has_a_label_is_in_one_fold() -> None:
+    labels = np.array([[number % 2 == 0, number % 2, number == 20] for number in range(21)], np.int8)
+    rows = several(labels, [*(f"text {number}" for number in range(20)), "Text 3!"])
+    for seed in range(10):
+        parts = fold_numbers(rows, 5, seed)
+        assert parts[3] == parts[20]
+
+
 def test_a_label_of_one_row_or_of_all_rows_cannot_be_evaluated() -> None:
     labels = np.array([[1, number % 2, number == 4, number in (2, 7)] for number in range(12)], np.int8)
     rows = several(labels)

@@ -18,15 +18,15 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     """The number of the fold that each row is in, from 0, [rows]; each fold has about the same share of every class.
 
     Rows with the same text are in the same fold: otherwise a model would have seen the text that it judges, and a label
-    that is wrong in both rows would look right. They stay apart if all rows of a class, or all of a fold, would be in
-    another fold. Raises UserError if there are more folds than rows of any class, or if a class has fewer than two
+    that is wrong in both rows would look right. They stay apart if otherwise all rows of a class (two or more) would
+    be in one fold, or a fold would have no rows. Raises UserError if there are more folds than rows of any class, or if a class has fewer than two
     rows; if a text may have several labels, ``divided_labels`` says which labels have too few.
     """
     apart = separate_folds(rows, folds, seed)
     together = apart[first_occurrences([joined(text) for text in rows.texts])]
     own_rows = _rows_of_labels(rows)
     for own in own_rows.T:
-        if len(np.unique(together[own])) == 1:
+        if own.sum() > 1 and len(np.unique(together[own])) == 1:
             together[own] = apart[own]
     labelled = own_rows.any(axis=1)
     return together if len(np.unique(together[labelled])) == folds else apart
