@@ -59,7 +59,7 @@ def test_folds_of_rows_with_several_labels_have_the_same_share_of_every_label() 
     assert np.ptp(shares[:, 1:3], axis=0).max() <= 1 and np.ptp(shares[:, 0]) <= 4
     assert len({*numbers[:2].tolist()}) == 2
     assert (fold_numbers(rows, 5, 1) != numbers).any() and (fold_numbers(rows, 5, 0) == numbers).all()
-    with pytest.raises(UserError, match="made up: no class has more than 3 rows; set --folds to 3 or less"):
+    with pytest.raises(UserError, match="made up: no label has more than 3 rows; set --folds to 3 or less"):
         fold_numbers(several(np.eye(4, dtype=np.int8)[[0, 0, 0, 1, 2, 3, 1, 2]]), 4, 0)
 
 
@@ -83,8 +83,17 @@ def test_a_repeated_text_that_alone_has_a_label_is_in_one_fold() -> None:
         assert parts[3] == parts[20]
 
 
-def test_a_label_of_one_row_or_of_all_rows_cannot_be_evaluated() -> None:
+def test_labels_of_one_row_each_are_refused_with_what_is_needed() -> None:
+    needed = "no label has two rows; the audit needs two labels that at least two rows have, and at least two rows lack"
+    with pytest.raises(UserError, match=f"^made up: {needed}, in different folds; add rows$"):
+        fold_numbers(several(np.eye(6, 4, dtype=np.int8)), 2, 0)
+
+
+def test_a_label_that_rows_of_one_fold_have_or_lack_cannot_be_evaluated() -> None:
     labels = np.array([[1, number % 2, number == 4, number in (2, 7)] for number in range(12)], np.int8)
     rows = several(labels)
     assert divided_labels(rows, fold_numbers(rows, 3, 0)).tolist() == [1, 3]
     assert divided_labels(rows, np.where(np.isin(np.arange(12), (2, 7)), 0, np.arange(12) % 3)).tolist() == [1]
+    lacking = several(1 - labels)  # rows that have a label lack it, and the reverse
+    assert divided_labels(lacking, np.arange(12) % 3).tolist() == [1, 3]
+    assert divided_labels(lacking, np.where(np.isin(np.arange(12), (2, 7)), 0, np.arange(12) % 3)).tolist() == [1]

@@ -19,6 +19,7 @@ from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.evaluation.multi_label_noise import MultiLabelNoise
 from featherweight.recipe import Recipe
+from featherweight.report.noise.contents import unaudited_note
 from featherweight.report.noise.page import render
 from featherweight.report.noise.suspects import suspects_csv
 from featherweight.task.class_weights import require_class_weights
@@ -118,8 +119,9 @@ def test_added_and_removed_labels_are_suspects_with_the_right_labels_suggested(
     single = replace(audit, noise=replace(audit.noise, suspects=audit.noise.suspects[:1]))
     assert single.headline == "1 of 65 rows has a label that looks wrong or missing (1.5%)"
     assert audit.unaudited == ("rare",)
-    note = "1 label is not audited, because fewer than two rows or all rows have it: rare"
-    assert audit.note == note and note in lines
+    why = "because the audit needs rows with a label in two folds, and rows without it in two folds"
+    assert audit.note == f"1 label is not audited, {why}: rare" and audit.note in lines
+    assert unaudited_note(["rare", "all"]) == f"2 labels are not audited, {why}: rare, all"
     assert any(line.startswith("fold 4 of 4: micro-F1 of 90.00% on 1") for line in lines)
 
 
@@ -249,10 +251,11 @@ def test_a_warning_says_that_models_learnt_nothing(recipe: Recipe, tmp_path: Pat
 
 def test_fewer_than_two_labels_cannot_be_audited(recipe: Recipe, data: dict[str, Path], tmp_path: Path) -> None:
     rows = [
-        {"text": f"text {n}", "labels": ["a", *(["b"] if n % 2 else []), *(["c"] if n == 3 else [])]} for n in range(9)
+        {"text": f"text {n}", "labels": [*(["a"] if n else []), *(["b"] if n % 2 else []), *(["c"] if n == 3 else [])]}
+        for n in range(9)
     ]
     data["train"].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    message = r"train\.jsonl: the audit needs two labels that at least two rows have and one row lacks; add rows"
+    message = r"train\.jsonl: the audit needs two labels that at least two rows have, and at least two rows lack, in"
     with pytest.raises(UserError, match=message):
         audit_labels(recipe, tmp_path / "out", folds=3)
     assert not (tmp_path / "out").exists()

@@ -12,15 +12,20 @@ from featherweight.data.near_duplicates import first_occurrences
 from featherweight.data.pairs import joined
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
+from featherweight.formatting import counted
+
+TWO_LABELS_NEEDED = (
+    "the audit needs two labels that at least two rows have, and at least two rows lack, in different folds; add rows"
+)
 
 
 def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     """The number of the fold that each row is in, from 0, [rows]; each fold has about the same share of every class.
 
     Rows with the same text are in the same fold: otherwise a model would have seen the text that it judges, and a label
-    that is wrong in both rows would look right. They stay apart if otherwise all rows of a class (two or more) would
-    be in one fold, or a fold would have no rows. Raises UserError if there are more folds than rows of any class, or if a class has fewer than two
-    rows; if a text may have several labels, ``divided_labels`` says which labels have too few.
+    that is wrong in both rows would look right. They stay apart if otherwise all rows of a class (two or more) would be
+    in one fold, or a fold would have no rows. Raises UserError if there are more folds than rows of any class, or if a
+    class has fewer than two rows; if a text may have several labels, ``divided_labels`` says which labels have too few.
     """
     apart = separate_folds(rows, folds, seed)
     together = apart[first_occurrences([joined(text) for text in rows.texts])]
@@ -34,20 +39,24 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
 
 def separate_folds(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     """As ``fold_numbers``, but rows with the same text are drawn separately."""
+    most, thing = int(rows.counts.max()), "label" if rows.several else "class"
     if not rows.several:
         _require_two_of_each(rows)
-    if folds > (most := int(rows.counts.max())):
-        raise UserError(f"{rows.origin}: no class has more than {most} rows; set --folds to {most} or less")
+    elif most < 2:
+        raise UserError(f"{rows.origin}: no label has two rows; {TWO_LABELS_NEEDED}")
+    if folds > most:
+        raise UserError(f"{rows.origin}: no {thing} has more than {counted(most, 'row')}; set --folds to {most} or less")
     return _iteratively_stratified(rows, folds, seed) if rows.several else _stratified(rows, folds, seed)
 
 
 def divided_labels(rows: Rows, parts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers of the labels that cross-validation can evaluate: they have rows in two folds, but not all rows.
+    """The numbers of the labels that cross-validation can evaluate: rows with and without them are in two folds each.
 
-    ``parts`` [rows] are the fold numbers. A model that is trained on the other folds could not know another label.
+    ``parts`` [rows] are the fold numbers. For another label, a model that is trained on the other folds could have seen
+    only rows with it, or only rows without it.
     """
     own_rows = _rows_of_labels(rows)
-    fit = [not own.all() and len(np.unique(parts[own])) > 1 for own in own_rows.T]
+    fit = [min(len(np.unique(parts[own])), len(np.unique(parts[~own]))) > 1 for own in own_rows.T]
     return np.flatnonzero(fit)
 
 

@@ -21,7 +21,7 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.dropping import without_dropped
 from featherweight.data.fingerprints import differing_keys, rows_fingerprint
-from featherweight.data.folds import divided_labels, fold_numbers, separate_folds
+from featherweight.data.folds import TWO_LABELS_NEEDED, divided_labels, fold_numbers, separate_folds
 from featherweight.data.in_memory import parquet_bytes
 from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
@@ -112,8 +112,7 @@ def _audited_labels(rows: Rows, parts: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.arange(len(rows.label_names))
     audited = divided_labels(rows, parts)
     if len(audited) < 2:
-        needed = "the audit needs two labels that at least two rows have and one row lacks; add rows"
-        raise UserError(f"{rows.origin}: {needed}")
+        raise UserError(f"{rows.origin}: {TWO_LABELS_NEEDED}")
     return audited
 
 

@@ -110,6 +110,6 @@ class Audit:
 
 def unaudited_note(names: Sequence[str]) -> str:
     """A note on the labels ``names``, which are not audited."""
-    are, them = ("label is", "it") if len(names) == 1 else ("labels are", "them")
-    why = f"because fewer than two rows or all rows have {them}"
-    return f"{len(names):,} {are} not audited, {why}: {listed(names)}"
+    are = "is" if len(names) == 1 else "are"
+    why = "because the audit needs rows with a label in two folds, and rows without it in two folds"
+    return f"{counted(len(names), 'label')} {are} not audited, {why}: {listed(names)}"
