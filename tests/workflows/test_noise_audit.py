@@ -184,17 +184,19 @@ def test_a_fold_starts_from_no_run_that_may_know_its_labels(recipe: Recipe, tmp_
 
 
 def test_the_page_shows_suspects_and_escapes_texts(
-    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with data["train"].open("a", encoding="utf-8") as file:
         file.write(json.dumps({"text": "apple <script>alert(1)</script> pear", "label": "metal"}) + "\n")
-    audit_labels(recipe, tmp_path / "out", folds=3)
+    audit = audit_labels(recipe, tmp_path / "out", folds=3)
     page = (tmp_path / "out" / "noise.html").read_text("utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     for words in ("Which labels", "Suspects, the most doubtful first", "Nearly equal texts with different labels",
                   "Test texts that are also training texts"):  # fmt: skip
         assert words in page
+    monkeypatch.setattr("featherweight.report.noise.page.LINES_ON_THE_PAGE", 2)
+    assert '<p class="quiet">1 more pair with suspects is not shown.</p>' in render(audit)
 
 
 def test_another_audit_in_the_folder_is_refused(recipe: Recipe, tmp_path: Path, folds: list[Recipe]) -> None:

@@ -34,6 +34,7 @@ NAMES = (*WORDS, "rare")
 ROWS = 64
 REMOVED, ADDED = {9: "bird", 22: "fruit", 52: "metal"}, {16: "metal", 33: "fruit", 52: "bird"}
 """The wrong labels by row, from 0. Row 16 has no other label, row 52 has another in place of the right one."""
+PAGE = "featherweight.report.noise.page"
 ONCE = 30
 """The only row with the label "rare"."""
 
@@ -221,6 +222,7 @@ def test_the_page_shows_what_is_superfluous_and_missing_and_escapes_names(
     page = (tmp_path / "out" / "noise.html").read_text("utf-8")
     assert "<h1>6 of 65 rows have labels that look wrong or missing (9.2%)</h1>" in page
     assert "have a micro-F1 of 9" in page and "1 label is not audited" in page
+    assert "; this is a little too high, because the thresholds were fitted on the same rows.</p>" in page
     superfluous, missing = Counter([*ADDED.values(), "fruit"]), Counter([*REMOVED.values(), "bird"])
     for name in WORDS:
         count = sum(name in labels for _, labels in pairs)
@@ -238,6 +240,20 @@ def test_the_page_shows_what_is_superfluous_and_missing_and_escapes_names(
     cells = {row["row"]: row for row in csv.DictReader(formulas.splitlines())}
     assert (cells["34"]["label"], cells["34"]["suggested"]) == ("'=bird;fruit", "'=bird")
     assert (cells["53"]["superfluous"], cells["53"]["missing"]) == ("'=bird", "a|b")
+
+
+def test_the_page_says_how_many_labels_are_not_in_its_table(
+    recipe: Recipe, tmp_path: Path, folds: list[Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = audit_labels(recipe, tmp_path / "out", folds=3)
+    for most, words in ((1, "2 more labels with suspects are not shown."), (2, "1 more label with suspects is not")):
+        monkeypatch.setattr(f"{PAGE}.LINES_ON_THE_PAGE", most)
+        assert f'<p class="quiet">{words}' in render(audit)
+    monkeypatch.setattr(f"{PAGE}.LINES_ON_THE_PAGE", 3)
+    assert "shown" not in render(audit)
+    for most, words in ((5, "1 more is in suspects.csv"), (4, "2 more are in suspects.csv")):
+        monkeypatch.setattr(f"{PAGE}.SUSPECTS_ON_THE_PAGE", most)
+        assert words in render(audit)
 
 
 def test_a_warning_says_that_models_learnt_nothing(recipe: Recipe, tmp_path: Path, folds: list[Recipe]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from featherweight.data.near_duplicates import Pair
 from featherweight.evaluation.multi_label_noise import MultiLabelNoise
 from featherweight.files import write_whole
-from featherweight.formatting import QUOTED, safe_cell
+from featherweight.formatting import QUOTED, counted, safe_cell
 from featherweight.report.noise.contents import Audit
 from featherweight.report.noise.suspects import card, in_words, label_table, row_number, shown, suspects_csv
 from featherweight.report.pages import page_templates
@@ -58,7 +58,7 @@ def render(audit: Audit) -> str:
         rows=f"{len(audit.texts):,}",
         score=f"{noise.micro_f1 if isinstance(noise, MultiLabelNoise) else noise.accuracy:.2%}",
         lines=lines[:LINES_ON_THE_PAGE],
-        more_lines=max(0, len(lines) - LINES_ON_THE_PAGE),
+        more_lines=_more(len(lines) - LINES_ON_THE_PAGE, "label" if several else "pair"),
         suspects=[card(audit, one) for one in noise.suspects[:SUSPECTS_ON_THE_PAGE]],
         more=max(0, len(noise.suspects) - SUSPECTS_ON_THE_PAGE),
         near_duplicates=[
@@ -69,6 +69,11 @@ def render(audit: Audit) -> str:
         leaks=[_leak(audit, pair) for pair in (audit.leaks or [])[:PAIRS_ON_THE_PAGE]],
         shown=PAIRS_ON_THE_PAGE,
     )
+
+
+def _more(count: int, thing: str) -> str:
+    """The beginning of a sentence on ``count`` more things with suspects; empty if there are none."""
+    return f"{counted(count, f'more {thing}')} with suspects {'is' if count == 1 else 'are'}" if count > 0 else ""
 
 
 def _leak(audit: Audit, pair: Pair) -> dict[str, str]:
