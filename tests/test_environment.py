@@ -30,6 +30,7 @@ ASKED_FOR = """
 import gc, json, sys
 from contextlib import suppress
 import numpy as np
+from featherweight.data.folds import fold_numbers
 from featherweight.data.sources import Rows
 from featherweight.data.splits import split_off
 from featherweight.report.style import new_figure
@@ -37,12 +38,15 @@ asked = {}
 class Watch:
     def find_spec(self, name, path, target=None):
         if name in ("sklearn", "matplotlib"):
-            asked[name] = gc.isenabled()
+            asked.setdefault(name, []).append(gc.isenabled())
             raise ImportError(name)
 sys.meta_path.insert(0, Watch())
 labels = np.array([0, 1] * 4)
+rows = Rows(list("abcdefgh"), labels, ("x", "y"), "made.csv")
 with suppress(ImportError):
-    split_off(Rows(list("abcdefgh"), labels, ("x", "y"), "made.csv"), 2, seed=0)
+    split_off(rows, 2, seed=0)
+with suppress(ImportError):
+    fold_numbers(rows, 2, seed=0)
 with suppress(ImportError):
     new_figure(1, 1)
 print(json.dumps(asked))
@@ -63,5 +67,5 @@ def test_what_is_imported_quickly_is_old_for_the_garbage_collector_at_once() -> 
     assert young  # nothing was imported, so what else was made stays where it was
 
 
-def test_the_libraries_for_splits_and_plots_are_imported_without_a_search_for_garbage() -> None:
-    assert answer_of(ASKED_FOR) == {"sklearn": False, "matplotlib": False}
+def test_the_libraries_for_splits_folds_and_plots_are_imported_without_a_search_for_garbage() -> None:
+    assert answer_of(ASKED_FOR) == {"sklearn": [False, False], "matplotlib": [False]}

@@ -11,6 +11,7 @@ from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.near_duplicates import first_occurrences
 from featherweight.data.pairs import joined
 from featherweight.data.sources import Rows
+from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import counted
 
@@ -75,7 +76,8 @@ def _require_two_of_each(rows: Rows) -> None:
 
 
 def _stratified(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
-    from sklearn.model_selection import StratifiedKFold
+    with quick_imports():
+        from sklearn.model_selection import StratifiedKFold
 
     numbers = np.zeros(len(rows), np.int64)
     with warnings.catch_warnings():
