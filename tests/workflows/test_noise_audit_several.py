@@ -256,6 +256,19 @@ def test_the_page_says_how_many_labels_are_not_in_its_table(
         assert words in render(audit)
 
 
+def test_the_division_of_the_rows_is_announced_before_it_because_it_can_take_long(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def divide(*_: Any) -> None:
+        raise UserError(f"announced: {lines}")
+
+    monkeypatch.setattr(noise_audit, "fold_numbers", divide)
+    with pytest.raises(UserError, match=r"announced: \['dividing the rows into 3 parts'\]"):
+        audit_labels(recipe, tmp_path / "out", folds=3, announce=lines.append)
+
+
 def test_a_warning_says_that_models_learnt_nothing(recipe: Recipe, tmp_path: Path, folds: list[Recipe]) -> None:
     audit = audit_labels(recipe, tmp_path / "out", folds=3)
     assert isinstance(audit.noise, MultiLabelNoise) and audit.noise.constant_f1 == pytest.approx(2 * 97 / (3 * 65 + 97))

@@ -46,7 +46,8 @@ def separate_folds(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     elif most < 2:
         raise UserError(f"{rows.origin}: no label has two rows; {TWO_LABELS_NEEDED}")
     if folds > most:
-        raise UserError(f"{rows.origin}: no {thing} has more than {counted(most, 'row')}; set --folds to {most} or less")
+        problem = f"no {thing} has more than {counted(most, 'row')}"
+        raise UserError(f"{rows.origin}: {problem}; set --folds to {most} or less")
     return _iteratively_stratified(rows, folds, seed) if rows.several else _stratified(rows, folds, seed)
 
 

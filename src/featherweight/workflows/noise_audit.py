@@ -71,6 +71,7 @@ def audit_labels(
     require_classes(rows, recipe)
     backbone = resolve_backbone(recipe.backbone)
     require_settings(recipe, backbone, rows.counts)
+    announce(f"dividing the rows into {folds} parts")  # takes 9 s for 20,000 rows with 50 labels
     parts = fold_numbers(rows, folds, recipe.seed)
     audited = _audited_labels(rows, parts)
     if others := _others(rows, audited):
