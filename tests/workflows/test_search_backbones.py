@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,20 @@ from support.searches import RATES, rows_of
 from featherweight.errors import UserError
 from featherweight.files import read_object
 from featherweight.recipe import Recipe
-from featherweight.recipe.search_space import BACKBONE, LAYERS, RANK, TARGETS, Choices, Open, Range, SearchSpace
+from featherweight.recipe.search_space import (
+    BACKBONE,
+    LAYERS,
+    RANK,
+    TARGETS,
+    Choices,
+    Open,
+    Range,
+    SearchSpace,
+    with_value,
+)
 from featherweight.workflows import search as module
-from featherweight.workflows import training_process
+from featherweight.workflows import search_inputs, search_proposal, training_process
+from featherweight.workflows.prepare import OF_BACKBONE
 from featherweight.workflows.search import run_search
 from featherweight.workflows.search_proposal import Searched, without_test_rows
 from featherweight.workflows.search_study import Search, open_study, storage_url
@@ -235,6 +246,59 @@ def test_a_backbone_with_which_no_trial_can_train_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=f"^search.backbone.name: {both[which]}: {message}"):
         Searched.of(without_test_rows(tiny_recipe(**sections)), space_of(both, **varied))
+
+
+@pytest.mark.parametrize("lora", [None, "auto"])
+def test_a_recipe_that_all_backbones_refuse_is_refused_for_that_reason(
+    tiny_recipe: Any, both: tuple[str, str], tmp_path: Path, trained: Trained, lora: str | None
+) -> None:
+    recipe = tiny_recipe(data={"max_length": 1000}, **({"adapter": {"lora": lora}} if lora else {}))
+    message = rf"data.max_length = 1000: .* can read at most {MOST} tokens; add "
+    with pytest.raises(UserError, match=f"^search.backbone.name: {both[0]}: {message}"):
+        run_search(recipe, tmp_path / "out", space=space_of(both), trials=1)
+    of_one = recipe.with_values(backbone={"name": both[0]})
+    for layers in ({}, {LAYERS: Choices(("all", "top-1"))}):
+        with pytest.raises(UserError, match=f"^{message}"):
+            Searched.of(without_test_rows(of_one), SearchSpace({**RATES.keys, **layers}))
+    assert not trained and not (tmp_path / "out").exists()
+
+
+def test_settings_are_compared_with_a_backbone_one_after_the_other(
+    tiny_recipe: Any, both: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Mapping[str, Any]] = []
+
+    def counted(recipe: Recipe, changes: Mapping[str, Any], origin: str) -> Recipe:
+        made.append(changes)
+        return with_value(recipe, changes, origin)
+
+    for place in (search_inputs, search_proposal):
+        monkeypatch.setattr(place, "with_value", counted)
+    varied = {
+        "adapter.head": Choices(("linear", "native")),
+        "adapter.bias": Choices(("none", "all")),
+        "adapter.initialisation": Choices(("default", "pissa")),
+        "adapter.dropout": Range(0.0, 0.2),
+        "training.r_drop": Range(0.0, 1.0),
+        "training.encoder_dropout": Choices((True, False)),
+        "data.max_length": Choices((131, 132)),
+    }
+    with pytest.raises(UserError, match=f"^search.backbone.name: {both[0]}: data.max_length = 131: "):
+        Searched.of(without_test_rows(tiny_recipe()), space_of(both, **varied))
+    assert len(made) <= 10, "all combinations would be 256"
+
+
+def test_no_value_that_works_with_a_backbone_is_missed(tiny_recipe: Any, both: tuple[str, str]) -> None:
+    training, adapter = {"r_drop": 1.0, "encoder_dropout": False}, {"dropout": 0.0}
+    recipe = without_test_rows(tiny_recipe(data={"max_length": 100}, training=training, adapter=adapter))
+    lengths = {"data.max_length": Choices((100, 50))}
+    Searched.of(recipe, space_of(both, **lengths, **{"adapter.dropout": Range(0.0, 0.2)}))
+    with pytest.raises(UserError, match=f"{both[0]}: training.r_drop = 1 compares two passes with dropout"):
+        Searched.of(recipe, space_of(both, **lengths))
+
+
+def test_each_check_of_a_backbone_names_its_keys() -> None:
+    assert tuple(check for check, _ in search_inputs._CHECKED) == OF_BACKBONE
 
 
 def test_a_length_that_one_backbone_cannot_read_ends_the_trial_and_not_the_search(

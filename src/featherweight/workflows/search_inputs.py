@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from featherweight.backbone.architecture import Architecture
@@ -17,16 +18,23 @@ from featherweight.data.source_tables import require_found
 from featherweight.data.splits import Splits, load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import BackboneRecipe, Recipe
-from featherweight.recipe.search_space import BACKBONE, SearchSpace, with_value
+from featherweight.recipe.search_space import BACKBONE, Choices, SearchSpace, Value, with_value
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.continuation import require_same_start, with_classes_of_the_start
 from featherweight.workflows.input_fingerprints import input_fingerprints
-from featherweight.workflows.prepare import require_length
+from featherweight.workflows.prepare import require_dropout, require_initialisation, require_length
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import teachers_of, with_full_paths
 
 if TYPE_CHECKING:
     from featherweight.workflows.search_proposal import Searched
+
+_CHECKED = (
+    (require_length, ("data.max_length",)),
+    (require_dropout, ("adapter.dropout", "adapter.head", "training.r_drop", "training.encoder_dropout")),
+    (require_initialisation, ("adapter.initialisation",)),
+)
+"""Each check of ``OF_BACKBONE`` with the keys that it compares with a backbone."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,32 @@ def _refused_by_name(name: str) -> Iterator[None]:
         raise type(error)(f"search.{BACKBONE}: {about}{reason}") from None
 
 
+def corners(space: SearchSpace, keys: Iterable[str]) -> Iterator[dict[str, Value]]:
+    """Yield every combination of the choices, and of the ends of the ranges, of the ``keys`` that ``space`` varies."""
+    varied = [(key, space.keys[key]) for key in keys if key in space.keys]
+    ends = [one.values if isinstance(one, Choices) else (one.low, one.high) for _, one in varied]
+    for values in product(*ends):
+        yield {key: value for (key, _), value in zip(varied, values, strict=True)}
+
+
+def refusal_of_settings(recipe: Recipe, space: SearchSpace, config: Mapping[str, Any]) -> UserError | None:
+    """Why a backbone allows no value that ``space`` gives a setting of ``recipe``; None if each setting has one.
+
+    ``config`` is its config.json. Each check is made with its own keys alone: all combinations would be too many.
+    """
+    for require, keys in _CHECKED:
+        first: UserError | None = None
+        for values in corners(space, keys):
+            try:
+                require(with_value(recipe, values, "search") if values else recipe, config)
+                break
+            except UserError as error:
+                first = first or error
+        else:
+            return first
+    return None
+
+
 def require_searchable(original: Recipe, searched: Searched) -> tuple[Splits, dict[str, Any]]:
     """The rows of a search, and its ``input_fingerprints``, with those of all backbones if the search varies them.
 
@@ -89,7 +123,7 @@ def require_searchable(original: Recipe, searched: Searched) -> tuple[Splits, di
     splits = load_splits(recipe)
     teachers = teachers_of(recipe, splits.train.label_names)
     require_class_weights(recipe, splits.train.counts)
-    if backbones := _backbones_of(recipe, searched.space):  # ``Searched.of`` has checked the length with each of them
+    if backbones := _backbones_of(recipe, searched.space):  # ``Searched.of`` has refused a length that one cannot read
         return splits, input_fingerprints(recipe, splits, backbones, teachers)
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone.config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -29,7 +29,7 @@ from featherweight.recipe.search_space import (
     with_value,
 )
 from featherweight.workflows.prepare import OF_BACKBONE
-from featherweight.workflows.search_inputs import Sizes, sizes_of_each
+from featherweight.workflows.search_inputs import Sizes, corners, refusal_of_settings, sizes_of_each
 from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
@@ -39,14 +39,6 @@ T = TypeVar("T")
 
 _SIZES = (TARGETS, LAYERS, RANK, UPPER_SHARE, "adapter.head", "adapter.bias", "adapter.dora")
 """The keys that change the number of trained parameters, beside the backbone."""
-_CHECKED = (
-    "data.max_length",
-    "adapter.initialisation",
-    "adapter.dropout",
-    "training.r_drop",
-    "training.encoder_dropout",
-)
-"""The keys that ``OF_BACKBONE`` compares with a backbone, beside those of ``_SIZES``."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Searched:
             backbones, labels = {recipe.backbone.name: sizes}, resolved.weight.labels
         searched = cls(recipe, space, labels, backbones)
         for layers in searched._choices(LAYERS):
-            if refused := _refused_everywhere(searched._outcomes([{LAYERS: layers}])):
+            if refused := _refused_everywhere(searched._all_sized([{LAYERS: layers}])):
                 raise UserError(f"search.{LAYERS}: {refused}")
         searched = replace(searched, space=searched._with_targets_that_fit(named=named))
         searched._require_fitting_trials()
@@ -92,15 +84,18 @@ class Searched:
         values = self.space.keys.get(key)
         return values.values if isinstance(values, Choices) else ()
 
-    def _outcome(self, values: Mapping[str, Value], backbone: str) -> bool | UserError:
-        """Whether ``values`` fit the budget with ``backbone``, or the error that refuses them."""
+    def _sized(self, values: Mapping[str, Value], backbone: str) -> Recipe | UserError | None:
+        """The recipe with ``values`` and ``backbone``; None if it exceeds the budget, or the error that refuses it.
+
+        Settings that do not change the size are not compared with the backbone.
+        """
         try:
-            return self.fitted({**values, BACKBONE: backbone}) is not None
+            return self._within_budget({**values, BACKBONE: backbone})
         except UserError as error:
             return error
 
-    def _outcomes(self, every: Iterable[Mapping[str, Value]]) -> list[bool | UserError]:
-        return [self._outcome(values, backbone) for values, backbone in product(every, self.backbones)]
+    def _all_sized(self, every: Iterable[Mapping[str, Value]]) -> list[Recipe | UserError | None]:
+        return [self._sized(values, backbone) for values, backbone in product(every, self.backbones)]
 
     def _with_targets_that_fit(self, *, named: bool) -> SearchSpace:
         """The space without the targets that never fit the budget, or that no backbone has.
@@ -113,8 +108,8 @@ class Searched:
         refusals: list[UserError] = []
         for target in self._choices(TARGETS):
             tried = [{TARGETS: target, LAYERS: layers} for layers in self._choices(LAYERS)] or [{TARGETS: target}]
-            outcomes = self._outcomes(tried)
-            if True in outcomes:
+            outcomes = self._all_sized(tried)
+            if any(isinstance(outcome, Recipe) for outcome in outcomes):
                 fit.append(target)
             elif refused := _refused_everywhere(outcomes):
                 refusals.append(refused)
@@ -138,44 +133,39 @@ class Searched:
         if self.recipe.adapter.start_from:  # its adapter is the only one; whether it fits is checked with the weights
             return
         found = {name: self._some_fit(name) for name in self.backbones}
-        unfit = [name for name, (fits, _) in found.items() if not fits]
+        unfit = [name for name, (fits, refused) in found.items() if refused or not fits]
         if not unfit:
             return
-        if len(unfit) < len(found):
+        name = next((name for name in unfit if found[name][0]), unfit[0])
+        fits, refused = found[name]
+        if fits or len(unfit) < len(found):
             too_large = f"does not fit budget = {self.recipe.budget:,}, not even with rank 1\n"
-            reason = found[unfit[0]][1] or f"{too_large}Leave it out, or raise the budget"
-            raise UserError(f"search.{BACKBONE}: {unfit[0]}: {reason}")
+            reason = str(refused or f"{too_large}Leave it out, or raise the budget")
+            raise UserError(f"search.{BACKBONE}: {name}: {reason}" if self.space.backbones else reason)
         refused = next((error for _, error in found.values() if error is not None), None)
         if refused is not None and self.recipe.adapter.lora != "auto":
             return  # values that exclude each other; a trial says so
         first = next(iter(self.backbones.values()))
-        reason = refused or nearest_that_fits(self.recipe, first.architecture, self.labels)
-        raise UserError(f"search: no values fit budget = {self.recipe.budget:,}\n{reason}")
+        cause = refused or nearest_that_fits(self.recipe, first.architecture, self.labels)
+        raise UserError(f"search: no values fit budget = {self.recipe.budget:,}\n{cause}")
 
     def _some_fit(self, backbone: str) -> tuple[bool, UserError | None]:
-        """Whether some values of the space fit the budget with ``backbone``; if not, the first refusal of values."""
-        refused: UserError | None = None
-        for sizes in self._corners(_SIZES):
-            for others in self._corners(_CHECKED):
-                outcome = self._outcome({**sizes, **others}, backbone)
-                if outcome is True:
-                    return True, None
-                if outcome is False:
-                    break  # the other keys do not change the number of parameters
-                refused = refused or outcome
-        return False, refused
+        """Whether some values of the space fit the budget with ``backbone``, and the first refusal of values.
 
-    def _corners(self, keys: Iterable[str]) -> Iterator[dict[str, Value]]:
-        """Yield every combination of the choices, and of the ends of the ranges, of those ``keys`` that are varied."""
-        varied = [(key, self.space.keys[key]) for key in keys if key in self.space.keys]
-        ends = [one.values if isinstance(one, Choices) else (one.low, one.high) for _, one in varied]
-        for values in product(*ends):
-            yield {key: value for (key, _), value in zip(varied, values, strict=True)}
+        If they fit, the refusal is that of the settings that the backbone never allows; None if some of them work.
+        """
+        refused: UserError | None = None
+        for sizes in corners(self.space, _SIZES):
+            outcome = self._sized(sizes, backbone)
+            if isinstance(outcome, Recipe):
+                return True, refusal_of_settings(outcome, self.space, self.backbones[backbone].config)
+            refused = refused or outcome
+        return False, refused
 
     def _fits_without_targets(self) -> bool:
         """Whether the recipe fits with its own LoRA, or with what ``lora = "auto"`` chooses, at least with rank 1."""
         try:
-            return self.fitted({}) is not None
+            return self._within_budget({}) is not None
         except UserError:
             return False
 
@@ -245,7 +235,7 @@ class Searched:
         return [first] if first else []
 
 
-def _refused_everywhere(outcomes: Sequence[bool | UserError]) -> UserError | None:
+def _refused_everywhere(outcomes: Sequence[Recipe | UserError | None]) -> UserError | None:
     """The first error of ``outcomes`` if all of them are errors, else None."""
     errors = [outcome for outcome in outcomes if isinstance(outcome, UserError)]
     return errors[0] if errors and len(errors) == len(outcomes) else None
