@@ -35,6 +35,10 @@ def test_the_names_of_backbones_are_as_short_as_they_differ() -> None:
         "vendor/all-mpnet-base-v2/": "all-mpnet-base-v2",
     }
     assert short_names(["one/base", "two/base"]) == {"one/base": "one/base", "two/base": "two/base"}
+    assert short_names([r"C:\models\small", "D:\\models\\large\\"]) == {
+        r"C:\models\small": "small",
+        "D:\\models\\large\\": "large",
+    }
     assert short_names(["base", "base/"]) == {"base": "base", "base/": "base/"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,7 @@ def short_key(key: str) -> str:
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """{name of a backbone: its last parts, as few as distinguish all ``names``}, such as {"/models/small": "small"}."""
-    parts = {name: name.rstrip("/").split("/") for name in names}
+    parts = {name: re.split(r"[/\\]", name.rstrip("/\\")) for name in names}
     for count in range(1, max(map(len, parts.values()), default=0) + 1):
         short = {name: "/".join(all_parts[-count:]) for name, all_parts in parts.items()}
         if len({*short.values()}) == len(short):
