@@ -25,7 +25,7 @@ def test_a_folder_of_the_user_in_the_place_of_the_unfinished_work_stays(
 ) -> None:
     Path("bert.part").mkdir()
     Path("bert.part/thesis.txt").write_text("ten years", "utf-8")
-    naming = "-o bert: bert.part, where the unfinished work would be, has other files (thesis.txt); choose another"
+    naming = "-o bert: bert.part, where the unfinished work would be, has other files (thesis.txt); move them away"
     refused(cli, "adapt", job, "-o", "bert", *more, naming=naming)
     assert Path("bert.part/thesis.txt").read_text("utf-8") == "ten years"
 
@@ -33,6 +33,16 @@ def test_a_folder_of_the_user_in_the_place_of_the_unfinished_work_stays(
 def test_a_link_that_leads_nowhere_is_no_new_folder(cli: Cli, job: Path) -> None:
     Path("bert").symlink_to("gone")
     refused(cli, "adapt", job, "-o", "bert", naming="-o bert: exists already; choose a new folder")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_place_of_the_unfinished_work_is_refused(cli: Cli, job: Path, there: bool) -> None:
+    if there:
+        Path("elsewhere").mkdir()
+    Path("bert.part").symlink_to("elsewhere")
+    naming = "-o bert: bert.part, where the unfinished work would be, is a link; remove it, or choose another folder"
+    refused(cli, "adapt", job, "-o", "bert", naming=naming)
+    assert Path("bert.part").is_symlink() and Path("elsewhere").exists() == there
 
 
 def test_a_huge_batch_is_refused_by_an_option_that_was_given(cli: Cli, job: Path) -> None:

@@ -115,10 +115,13 @@ def _free_work_folder(out: Path, *, resume: bool) -> Path:
     if os.path.lexists(out):  # so do "." and "/", which have no name for a folder beside them, and broken links
         raise UserError(f"-o {out}: exists already; choose a new folder")
     work = out.with_name(f"{out.name}.part")
+    if work.is_symlink():
+        kept = f"{work}, where the unfinished work would be, is a link"
+        raise UserError(f"-o {out}: {kept}; remove it, or choose another folder")
     # At the end the folder is removed as a whole.
     if work.is_dir() and (others := sorted({path.name for path in work.iterdir()} - FILES)):
         kept = f"{work}, where the unfinished work would be, has other files"
-        raise UserError(f"-o {out}: {kept} ({others[0]}); choose another folder")
+        raise UserError(f"-o {out}: {kept} ({others[0]}); move them away, or choose another folder")
     if file := file_in_the_way(out):
         raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):
