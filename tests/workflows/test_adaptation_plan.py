@@ -132,6 +132,7 @@ def test_the_command_to_train_next_names_the_new_backbone_alone(finished: Path, 
     Path("mine.toml").write_text(recipe.to_toml(), "utf-8")
     options = ["--epochs", "1", "--lr", "0.005", "--batch-size", "16", "--resume"]
     overrides = ["--set", f"backbone.name={recipe.backbone.name}", "--set", "training.epochs=4"]
+    overrides += ["--set", f'backbone={{name = "{recipe.backbone.name}"}}']
     answer = cli("adapt", "mine.toml", "-o", finished, *options, *overrides)
     command = answer.out.splitlines()[-1]
     assert command.endswith(f"featherweight train mine.toml --set training.epochs=4 --backbone {finished}")

@@ -58,7 +58,8 @@ def command(
         adapt_backbone(recipe, folder, settings, resume=resume, listeners=[listener])
     print(f"Backbone: {folder}")
     # An override wins over --backbone, and would name the backbone that was adapted.
-    others = [override for override in overrides if override.partition("=")[0].strip() != "backbone.name"]
+    naming = ("backbone", "backbone.name")
+    others = [override for override in overrides if override.partition("=")[0].strip() not in naming]
     given = {"--test": [test], "--text": text, "--label": label, "--set": others}
     options = [word for name, values in given.items() for value in values or () if value for word in (name, value)]
     print(f"To train on it: {shlex.join(['featherweight', 'train', data, *options, '--backbone', str(folder)])}")
