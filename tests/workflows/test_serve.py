@@ -94,7 +94,13 @@ def test_an_export_takes_the_results_along_without_texts(tmp_path: Path) -> None
 def test_an_export_says_how_it_was_trained_as_its_run_does(tmp_path: Path) -> None:
     run, export = fabricate(tmp_path / "run"), tmp_path / "export"
     environment = json.loads((run / "environment.json").read_text())
-    adapted = {"source": {"name": "/home/ann/encoder"}, "texts": {"rows": 864, "held_out": 96, "fingerprint": "ab"}}
+    texts = {"rows": 864, "held_out": 96, "fingerprint": "ab"}
+    first = {"source": {"name": "/home/ann/first"}, "texts": texts}
+    second = {"source": {"name": "/home/ann/second", "adapted": first}, "texts": texts}
+    adapted = {
+        "source": {"name": "/home/ann/encoder", "adapted": second},
+        "texts": {"rows": 864, "held_out": 96, "fingerprint": "ab"},
+    }
     environment["backbone"] = {"name": "/home/ann/encoder-adapted", "sha256": "cd", "adapted": adapted}
     environment["warnings"] = ["the backbone was adapted: all parameters of /home/ann/encoder were trained further"]
     (run / "environment.json").write_text(json.dumps(environment))

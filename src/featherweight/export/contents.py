@@ -50,14 +50,21 @@ def described_training(environment: Mapping[str, Any]) -> dict[str, Any]:
     backbone = environment.get("backbone") or {}
     adapted = backbone.get("adapted")
     if adapted:
-        source = adapted["source"]
-        backbone = {**backbone, "adapted": {**adapted, "source": {**source, "name": without_paths(source["name"])}}}
+        backbone = {**backbone, "adapted": _without_folders(adapted)}
     return {
         "data": {part: {"rows": found.get("rows")} for part, found in (environment.get("data") or {}).items()},
         "started": environment.get("started"),
         "backbone": {key: backbone[key] for key in ("sha256", "adapted") if backbone.get(key)},
         "warnings": [without_paths(warning) for warning in environment.get("warnings") or ()],
     }
+
+
+def _without_folders(adapted: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of adapted.json with the plain name of its source, which may itself have been adapted, and so on."""
+    source = {**adapted["source"], "name": without_paths(adapted["source"]["name"])}
+    if source.get("adapted"):
+        source["adapted"] = _without_folders(source["adapted"])
+    return {**adapted, "source": source}
 
 
 def without_mistakes(values: Any) -> Any:
