@@ -192,6 +192,15 @@ def test_evaluated_rows_that_an_earlier_run_was_trained_on_are_noted(finished_ru
     assert note.endswith(f"rows cannot be checked: {grown}: has other labels than at the training")
 
 
+def test_the_start_of_a_soup_whose_runs_are_gone_may_not_exist(finished_run: Run, tmp_path: Path) -> None:
+    gone = [str(tmp_path / "one"), str(tmp_path / "two")]
+    soup = copy_with(finished_run, finished_run.recipe.with_values(training={"soup": gone}), tmp_path / "soup")
+    recipe = with_classes_of_the_start(recipe_from(soup.folder))
+    (note,) = start_notes(recipe, load_splits(recipe))
+    assert note.startswith(f"the run that {soup.folder} started from, if there is one: whether it was trained on ")
+    assert f"cannot be checked: {gone[0]}: " in note
+
+
 def test_rows_of_the_head_go_by_name_where_classes_are_numbers(linear_run: Run, tmp_path: Path) -> None:
     rows = [{"text": f"{word} {n}", "label": label} for n in range(6) for word, label in (("a", 1), ("b", 2), ("c", 5))]
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")

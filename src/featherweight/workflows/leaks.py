@@ -39,13 +39,15 @@ def teacher_leaks(folder: Path, theirs: Recipe, labels: Sequence[str], recipe: R
 
 def _of_starts(theirs: Recipe, role: str, remedy: str, recipe: Recipe, splits: Splits) -> list[str]:
     notes = []
+    of_a_soup = bool(theirs.training.soup)
     try:
         for run in starts_of(theirs):
             labels = read_description(run.adapter)["labels"]
             notes += _leaks(run.folder, role, run.recipe, labels, remedy, recipe, splits)
-            role = f"the run that {run.folder} started from"
+            role, of_a_soup = f"the run that {run.folder} started from", bool(run.recipe.training.soup)
     except UserError as error:
-        notes.append(_unknown(role, error))
+        # Only the runs of a soup know whether they started from another run.
+        notes.append(_unknown(f"{role}, if there is one" if of_a_soup else role, error))
     return notes
 
 
