@@ -136,7 +136,8 @@ def _facts_of_recipe(recipe: Recipe) -> dict[str, Fact]:
     data = recipe.data.model_dump(mode="json", exclude=set(_FREE))
     lora = recipe.adapter.lora if isinstance(recipe.adapter.lora, tuple) else ()
     tables = {f"adapter.lora[{number}]": table.model_dump(mode="json") for number, table in enumerate(lora)}
-    # The validation rows are the same in other windows, but their fingerprints, which are compared, are not.
+    # Other windows change the fingerprint of the validation rows, though not the rows: this names the key, not the
+    # rows.
     nested = {"adapter": adapter, **tables, "data": data, "evaluation": {"windows": recipe.evaluation.windows}}
     flat = {f"{section}.{key}": value for section, values in nested.items() for key, value in values.items()}
     return {
