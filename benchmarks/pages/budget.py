@@ -95,8 +95,11 @@ def time_of(change: Record, name: str, measured: Record) -> str:
     """How long a step takes with a change, as a multiple of the recipe's; a soup takes the time of its runs."""
     if "runs" in change:
         return f"{change['runs']}×"
-    found = measured["summary"].get(name)
-    return f"{found['times_as_long']['median']:.2f}×" if found else "–"
+    if name not in measured["summary"]:
+        return "–"
+    found = measured["summary"][name]["times_as_long"]
+    turns = "" if found["low"] == found["high"] else f" ({found['low']:.2f} to {found['high']:.2f})"
+    return f"{found['median']:.2f}×{turns}"
 
 
 def _trained(record: Record) -> tuple[str, str]:
