@@ -126,7 +126,10 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     untimed = write.budget_page(tmp_path)
     assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – |\n" in untimed and "turns" not in untimed
     difference = "+0.12 ± 0.07 (2 seeds: 95% is ±12.7 errors)"
-    assert f"| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | {difference} | 2.04× (1.90 to 2.10) |" in page
+    assert (
+        f"| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | {difference} | 2.04× (1.90 to 2.10) |"
+        in page
+    )
     assert (
         "| LoRA+ | – | – | diverged | – | – |\n" in page
         and page.count("cosine schedule") == 1
