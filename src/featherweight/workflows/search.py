@@ -99,7 +99,7 @@ def run_search(
     out = Path(out)
     require_writable(out)
     searched = Searched.of(without_test_rows(recipe), space)
-    splits, inputs = require_searchable(recipe, searched)
+    splits, inputs = require_searchable(recipe, searched.recipe, searched.space)
     search = Search(searched, recipe, out, storage_url(storage, out), trials, announce, inputs)
     with (
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),

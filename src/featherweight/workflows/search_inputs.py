@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of, refuse_decoder
@@ -25,9 +25,6 @@ from featherweight.workflows.input_fingerprints import input_fingerprints
 from featherweight.workflows.prepare import require_dropout, require_initialisation, require_length
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import teachers_of, with_full_paths
-
-if TYPE_CHECKING:
-    from featherweight.workflows.search_proposal import Searched
 
 _CHECKED = (
     (require_length, ("data.max_length",)),
@@ -109,21 +106,21 @@ def refusal_of_settings(recipe: Recipe, space: SearchSpace, config: Mapping[str,
     return None
 
 
-def require_searchable(original: Recipe, searched: Searched) -> tuple[Splits, dict[str, Any]]:
-    """The rows of a search, and its ``input_fingerprints``, with those of all backbones if the search varies them.
+def require_searchable(original: Recipe, recipe: Recipe, space: SearchSpace) -> tuple[Splits, dict[str, Any]]:
+    """The rows of a search, and its ``input_fingerprints``, with those of all backbones if ``space`` varies them.
 
-    Raises UserError, before any trial, for missing or wrong inputs of the trials, or of the later training by the best
-    recipe, ``original``. Of its test rows and shift sets (further test rows) only the existence is checked; they are
-    not read.
+    ``recipe`` is that of the trials: ``original``, from which the best recipe is made, without its test rows. Of these
+    and of shift sets (further test rows) only the existence is checked; they are not read. Raises UserError, before any
+    trial, for missing or wrong inputs of the trials, or of the later training by the best recipe.
     """
     for source in filter(None, (original.data.test, *original.evaluation.shift)):
         if not is_perturbed(source):
             require_found(source)
-    recipe = with_full_paths(with_classes_of_the_start(searched.recipe))
+    recipe = with_full_paths(with_classes_of_the_start(recipe))
     splits = load_splits(recipe)
     teachers = teachers_of(recipe, splits.train.label_names)
     require_class_weights(recipe, splits.train.counts)
-    if backbones := _backbones_of(recipe, searched.space):  # ``Searched.of`` has refused a length that one cannot read
+    if backbones := _backbones_of(recipe, space):  # ``Searched.of`` has refused a length that one cannot read
         return splits, input_fingerprints(recipe, splits, backbones, teachers)
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone.config)

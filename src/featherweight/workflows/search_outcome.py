@@ -52,7 +52,7 @@ def _end(trial: Trial, error: Exception, folder: Path) -> None:
 
 def _require_unchanged_inputs(search: Search) -> None:
     """Raise UserError if something that all trials read is missing or damaged, or has changed since the beginning."""
-    _, now = require_searchable(search.original, search.searched)
+    _, now = require_searchable(search.original, search.searched.recipe, search.searched.space)
     if changed := differing_keys(search.inputs, now):
         what = IN_WORDS[changed[0]]
         raise UserError(
