@@ -10,25 +10,13 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from support.benchmarks import Load
+from support.benchmarks import SMALL_ABLATION, Load
 
 from featherweight.errors import FeatherweightError
 from featherweight.recipe import Recipe
 from featherweight.workflows.weigh import weigh
 
 TABLE = tomllib.loads((Path(__file__).parents[2] / "benchmarks" / "accuracy" / "ablation.toml").read_text("utf-8"))
-SMALL = """recipe = "agnews-minilm"
-rates = [0.5, 2.0]
-choosing_seed = 0
-seeds = [1, 2]
-[changes.upper]
-title = "upper half"
-set = ["adapter.lora.layers=upper-half"]
-[changes.soup]
-title = "soup"
-runs = 2
-rates = [1.0]
-"""
 
 
 @pytest.mark.parametrize("name", TABLE["changes"])
@@ -87,7 +75,7 @@ class TestTrials:
     def run(self, load: Load, tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ablation, recipe = load("accuracy.ablation"), tiny_recipe("bert", training={"epochs": 1})
         (tmp_path / "base.toml").write_text(recipe.to_toml(), "utf-8")
-        changes = SMALL.replace("agnews-minilm", str(tmp_path / "base.toml"))
+        changes = SMALL_ABLATION.replace("agnews-minilm", str(tmp_path / "base.toml"))
         (tmp_path / "ablation.toml").write_text(changes, "utf-8")
         monkeypatch.setattr(ablation, "CHANGES", tmp_path / "ablation.toml")
         self.commands: list[tuple[str, ...]] = []

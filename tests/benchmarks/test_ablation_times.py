@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.benchmarks import Load
+from support.benchmarks import SMALL_ABLATION, Load
 
 
 def test_a_time_is_compared_with_the_recipe_of_the_same_turn(load: Load) -> None:
@@ -27,14 +27,7 @@ def test_every_change_trains_the_same_steps_in_turns_and_a_soup_none(
 ) -> None:
     recipe = tiny_recipe("bert")
     (tmp_path / "base.toml").write_text(recipe.to_toml(), "utf-8")
-    table = f'''recipe = "{tmp_path / "base.toml"}"
-[changes.upper]
-title = "upper half"
-set = ["adapter.lora.layers=upper-half"]
-[changes.soup]
-title = "soup"
-runs = 2
-'''
+    table = SMALL_ABLATION.replace("agnews-minilm", str(tmp_path / "base.toml"))
     (tmp_path / "ablation.toml").write_text(table, "utf-8")
     monkeypatch.setattr(load("accuracy.ablation_times"), "CHANGES", tmp_path / "ablation.toml")
     arguments = ["ablation-times", "--results", str(tmp_path), "--machine", "x", "--data", str(recipe.data.train)]

@@ -13,6 +13,19 @@ import pytest
 
 Load = Callable[[str], ModuleType]
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SMALL_ABLATION = """recipe = "agnews-minilm"
+rates = [0.5, 2.0]
+choosing_seed = 0
+seeds = [1, 2]
+[changes.upper]
+title = "upper half"
+set = ["adapter.lora.layers=upper-half"]
+[changes.soup]
+title = "soup"
+runs = 2
+rates = [1.0]
+"""
+"""An ablation.toml of two changes."""
 
 
 def play_here(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

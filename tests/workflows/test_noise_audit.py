@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.audits import trained_by_words
 
 from featherweight.data.folds import fold_numbers, separate_folds
 from featherweight.data.near_duplicates import Pair
@@ -57,20 +58,7 @@ def recipe(tiny_recipe: Any, data: dict[str, Path]) -> Recipe:
 @pytest.fixture
 def folds(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """In place of trainings: the recipes of all folds; the logits are those of a model that knows the words."""
-    made: list[Recipe] = []
-
-    def train(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool) -> float:
-        made.append(recipe)
-        held_out = load_splits(recipe).validation
-        knows = np.array([[sum(word in text.lower() for word in words.split()) for words in WORDS.values()]
-                          for text in held_out.texts])  # fmt: skip
-        order = [list(WORDS).index(name) for name in held_out.label_names]
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / LOGITS, 3.0 * knows[:, order])
-        return 0.9
-
-    monkeypatch.setattr(noise_audit, "train_in_a_process", train)
-    return made
+    return trained_by_words(monkeypatch, WORDS)
 
 
 def test_changed_labels_are_suspects_and_the_file_drops_them(

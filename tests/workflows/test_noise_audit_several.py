@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from support.audits import trained_by_words
 
 from featherweight.data.near_duplicates import Pair
 from featherweight.data.splits import load_splits
@@ -25,7 +25,7 @@ from featherweight.report.noise.suspects import suspects_csv
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows import noise_audit
 from featherweight.workflows.noise_audit import audit_labels
-from featherweight.workflows.training_process import LOGITS, train_for_validation
+from featherweight.workflows.training_process import train_for_validation
 
 pytest.importorskip("cleanlab")
 
@@ -78,19 +78,7 @@ def recipe(tiny_recipe: Any, data: dict[str, Path]) -> Recipe:
 @pytest.fixture
 def folds(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """In place of trainings: the recipes of all folds; the logits are those of a model that knows the words."""
-    made: list[Recipe] = []
-
-    def train(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool) -> float:
-        made.append(recipe)
-        held_out = load_splits(recipe).validation
-        knows = [[sum(word in text.lower() for word in WORDS.get(name, name).split()) for name in held_out.label_names]
-                 for text in held_out.texts]  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / LOGITS, 3.0 * np.array(knows) - 3.0)
-        return 0.9
-
-    monkeypatch.setattr(noise_audit, "train_in_a_process", train)
-    return made
+    return trained_by_words(monkeypatch, WORDS)
 
 
 def table(file: Path) -> list[dict[str, str]]:
