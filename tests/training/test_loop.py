@@ -160,6 +160,12 @@ def test_schedules_are_those_of_transformers(schedule: str, warmup: int, make: A
         scheduler.step()
 
 
+def test_a_decay_that_is_longer_than_what_the_warmup_leaves_begins_at_the_peak() -> None:
+    training = TrainingRecipe(schedule="wsd", decay=0.8)
+    found = [rate_factor(step, 10, 5, training) for step in range(11)]
+    assert found == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 0.8, 0.6, 0.4, 0.2, 0])
+
+
 def test_warmup_is_a_fraction_below_one_and_steps_from_one_on() -> None:
     assert (warmup_steps(0.06, 200), warmup_steps(500, 200), warmup_steps(0, 200)) == (12, 500, 0)
 

@@ -14,7 +14,7 @@ from support.commands import Cli
 from support.made_once import MadeOnce
 from support.searches import RATES, rows_of
 
-from featherweight.errors import UserError
+from featherweight.errors import HubUnreachable, UserError
 from featherweight.files import read_object
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import (
@@ -185,6 +185,18 @@ def test_a_backbone_that_cannot_be_trained_is_refused_by_name_before_any_trial(
     with pytest.raises(UserError, match=f"^search.backbone.name: {second}{message}") as refused:
         run_search(tiny_recipe(), tmp_path / "out", space=space_of((both[0], str(second))), trials=1)
     assert len(str(refused.value).splitlines()) <= 2
+    assert not trained and not (tmp_path / "out").exists()
+
+
+def test_a_backbone_out_of_reach_is_named_with_what_to_change_in_the_list(
+    tiny_recipe: Any, both: tuple[str, str], tmp_path: Path, trained: Trained
+) -> None:
+    with pytest.raises(HubUnreachable) as refused:  # no test reaches the hub
+        run_search(tiny_recipe(), tmp_path / "out", space=space_of((both[0], "some/model")), trials=1)
+    assert str(refused.value) == (
+        "search.backbone.name: some/model: the hub does not answer and no copy is cached; "
+        "leave it out, or name a local folder in its place"
+    )
     assert not trained and not (tmp_path / "out").exists()
 
 

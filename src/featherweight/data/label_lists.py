@@ -126,9 +126,13 @@ def cell_of(labels: Sequence[str], names: Sequence[str], separator: str | None =
     is in none of them. It is a list if there is no such separator, or if a name begins like a list.
     """
     lists = any(name.startswith(("[", "<", "{", '("', "('", "c(")) for name in names)
-    marks = SEPARATORS if separator is None else (separator, *SEPARATORS)
-    mark = None if lists else next((one for one in marks if not any(one in name for name in names)), None)
+    mark = None if lists else next((one for one in _marks(separator) if not any(one in name for name in names)), None)
     return json.dumps(list(labels), ensure_ascii=False) if mark is None else mark.join(labels)
+
+
+def _marks(separator: str | None) -> tuple[str, ...]:
+    """The possible separators of labels in a text: that of the recipe, if there is one, and SEPARATORS."""
+    return SEPARATORS if separator is None else (separator, *SEPARATORS)
 
 
 def labels_of_cell(cell: str, names: Collection[str], separator: str | None = None) -> frozenset[str] | None:
@@ -140,9 +144,8 @@ def labels_of_cell(cell: str, names: Collection[str], separator: str | None = No
     for text in dict.fromkeys((cell.strip(), cell.strip().removeprefix("'"))):
         if text in names:
             return frozenset([text])
-        marks = SEPARATORS if separator is None else (separator, *SEPARATORS)
         lists = [written_list(text) or []] if is_written_list(text) else []
-        for found in (*lists, *(_parts(text, mark) for mark in marks)):
+        for found in (*lists, *(_parts(text, mark) for mark in _marks(separator))):
             if (labels := frozenset(map(str, found))) <= frozenset(names) and (labels or is_empty_cell(text)):
                 return labels
     return None

@@ -57,6 +57,7 @@ def rate_factor(step: int, total_steps: int, warmup: int, training: TrainingReci
 
     ``warmup`` is the number of warm-up steps. After these, the schedule ``wsd`` (warmup-stable-decay, Hägele et al.
     2024) is constant; in the last part of the training, whose share is ``training.decay``, it falls to zero linearly.
+    If that part would begin before the warm-up ends, it begins there.
     """
     schedule = training.schedule
     if step < warmup:
@@ -64,7 +65,7 @@ def rate_factor(step: int, total_steps: int, warmup: int, training: TrainingReci
     if schedule == "constant":
         return 1.0
     if schedule == "wsd":
-        decay = max(1, math.ceil(training.decay * total_steps))
+        decay = max(1, min(math.ceil(training.decay * total_steps), total_steps - warmup))
         return max(0.0, min(1.0, (total_steps - step) / decay))
     progress = (step - warmup) / max(1, total_steps - warmup)
     if schedule == "linear":

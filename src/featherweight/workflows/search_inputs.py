@@ -11,12 +11,13 @@ from typing import Any
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of, refuse_decoder
 from featherweight.backbone.families import FAMILIES
+from featherweight.backbone.hub import BackboneUnreachable
 from featherweight.backbone.resolve import Backbone, config_of, resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.source_tables import require_found
 from featherweight.data.splits import Splits, load_splits
-from featherweight.errors import UserError
+from featherweight.errors import HubUnreachable, UserError
 from featherweight.recipe import BackboneRecipe, Recipe
 from featherweight.recipe.search_space import BACKBONE, Choices, SearchSpace, Value, with_value
 from featherweight.task.class_weights import require_class_weights
@@ -74,6 +75,9 @@ def _refused_by_name(name: str) -> Iterator[None]:
     """Within the context, an error about the backbone ``name`` says that the search space names it."""
     try:
         yield
+    except BackboneUnreachable as error:
+        instead = "leave it out, or name a local folder in its place"
+        raise HubUnreachable(f"search.{BACKBONE}: {name}: {error.problem}; {instead}") from None
     except UserError as error:
         reason = str(error).removeprefix("backbone.name = ").removeprefix("backbone.name: ")
         about = "" if reason.startswith((f"{name}:", f"{name}/")) else f"{name}: "
