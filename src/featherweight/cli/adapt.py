@@ -25,6 +25,10 @@ def command(
         str | None,
         typer.Option("--test", metavar="FILE", help="Test rows; the backbone is not trained on their texts."),
     ] = None,
+    texts: Annotated[
+        list[str],
+        typer.Option("--texts", metavar="FILE", help="Further texts, without labels; can be given several times."),
+    ] = [],  # noqa: B006 (typer copies it)
     text: TextOption = None,
     label: LabelColumnsOption = None,
     backbone: BackboneOption = None,
@@ -55,7 +59,7 @@ def command(
     folder = out or Path("adapted") / recipe.name
     settings = AdaptationSettings(epochs, rate, batch_size, max_length)
     with follow() as listener:
-        adapt_backbone(recipe, folder, settings, resume=resume, listeners=[listener])
+        adapt_backbone(recipe, folder, settings, texts=texts, resume=resume, listeners=[listener])
     print(f"Backbone: {folder}")
     # An override wins over --backbone, and would name the backbone that was adapted.
     naming = ("backbone", "backbone.name")

@@ -68,7 +68,17 @@ def evaluation_fingerprints(splits: Splits) -> dict[str, Any]:
 
 def rows_fingerprint(rows: Rows) -> dict[str, Any]:
     """The number of ``rows``, the SHA-256 of their texts, and the SHA-256 of their labels."""
-    return {"rows": len(rows), "texts": _texts(rows), "labels": _labels(rows)}
+    return {"rows": len(rows), "texts": texts_fingerprint(rows), "labels": _labels(rows)}
+
+
+def texts_fingerprint(rows: Rows) -> str:
+    """The SHA-256 of the texts of ``rows``, which need no labels."""
+    digest = hashlib.sha256()
+    for number, side in enumerate(sides_of(rows.texts)):
+        for start in range(0, len(rows), CHUNK):
+            between = "\0" if start or number else ""
+            digest.update((between + "\0".join(side[start : start + CHUNK])).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> str | None:
@@ -95,15 +105,6 @@ def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -
 def differing_keys(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The keys of which the fingerprints ``stored`` and ``now`` have different values; both must have the key."""
     return [key for key, value in now.items() if stored.get(key, value) != value]
-
-
-def _texts(part: Rows) -> str:
-    digest = hashlib.sha256()
-    for number, side in enumerate(sides_of(part.texts)):
-        for start in range(0, len(part), CHUNK):
-            between = "\0" if start or number else ""
-            digest.update((between + "\0".join(side[start : start + CHUNK])).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
 
 
 def _labels(part: Rows | Encoded) -> str:

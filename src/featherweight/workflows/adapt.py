@@ -17,9 +17,8 @@ from featherweight.backbone.resolve import Backbone, resolve_backbone
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
 from featherweight.data.long_texts import LongTexts
-from featherweight.data.pairs import stripped
 from featherweight.data.sources import Rows
-from featherweight.data.splits import Splits, load_splits
+from featherweight.data.splits import load_splits
 from featherweight.environment import quick_imports, versions
 from featherweight.errors import UserError
 from featherweight.files import file_in_the_way, sha256_of, sync_folder, write_json
@@ -31,14 +30,12 @@ from featherweight.run.lock import locked, require_writable
 from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.workflows.adaptation_plan import FILES, begin, marked, plan_of, require_finished_with
+from featherweight.workflows.adaptation_texts import AdaptationTexts, adaptation_texts
 from featherweight.workflows.prepare import require_length
 from featherweight.workflows.resolve import backbone_architecture
 
 if TYPE_CHECKING:
     from featherweight.training.masked_language.loop import MaskedJob, MaskedState
-
-HELD_OUT = 0.05
-"""Share of the training texts on which only the loss is measured."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,15 @@ def adapt_backbone(
     out: str | Path,
     settings: AdaptationSettings | None = None,
     *,
+    texts: str | Sequence[str] = (),
     resume: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Path:
     """Train the backbone of ``recipe`` further on its training texts, and write it to the new folder ``out``.
 
-    This is task-adaptive pretraining (Gururangan et al. 2020). Labels, validation rows and test rows are not used. The
-    unfinished work is in the folder ``<out>.part``. With ``resume``, a finished ``out`` is returned as it is. Raises
+    This is task-adaptive pretraining (Gururangan et al. 2020). Labels, validation rows and test rows are not used.
+    ``texts`` names files of further texts, which need no labels; their columns are those of the recipe. The unfinished
+    work is in the folder ``<out>.part``. With ``resume``, a finished ``out`` is returned as it is. Raises
     UserError for wrong input, before anything is written, also if ``resume`` finds work with other settings or data;
     Interrupted if a signal arrives.
     """
@@ -91,18 +90,18 @@ def adapt_backbone(
     require_length(recipe, backbone.config, option="" if settings.max_length is None else "--max-length")
     notify(listeners, f"loading {recipe.backbone.name} and {recipe.data.train}")
     splits = load_splits(recipe)
-    train, held_out, left_out = _texts(splits, recipe.seed)
-    plan = plan_of(recipe, schedule, backbone, splits.train, train)
+    chosen = adaptation_texts(splits, recipe.data, [texts] if isinstance(texts, str) else texts, recipe.seed)
+    plan = plan_of(recipe, schedule, backbone, splits, chosen)
     if work is None:
         require_finished_with(plan, out)
         return out
-    job = _job(recipe, schedule, backbone, train, held_out, work, listeners)
+    job = _job(recipe, schedule, backbone, chosen, work, listeners)
     _require_steps(job)
     with end_on_signals(lambda: "stopped; to resume, run the same command with --resume"), locked(work):
         try:
             begin(work, plan, resume=resume)
-            state = _fit(job, _notes(job, backbone, left_out), resume=resume)
-            _finish(job, state, backbone, marked(plan, len(train), len(held_out)), out)
+            state = _fit(job, _notes(job, backbone, chosen), resume=resume)
+            _finish(job, state, backbone, marked(plan, chosen), out)
         finally:
             if (out / FILE).is_file() or not any(work.glob("checkpoint/step-*")):
                 shutil.rmtree(work)
@@ -132,24 +131,6 @@ def _free_work_folder(out: Path, *, resume: bool) -> Path:
     return work
 
 
-def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
-    """The rows to train on, held-out training rows to measure the loss on, and the number of rows left out of both.
-
-    A training row is left out if its text is also in the validation rows, the test rows or a shift set (further test
-    rows, of another source).
-    """
-    others = [splits.validation, *splits.shift.values(), *([splits.test] if splits.test else [])]
-    unseen = {stripped(text) for rows in others for text in rows.texts}
-    places = np.array([n for n, text in enumerate(splits.train.texts) if stripped(text) not in unseen], np.int64)
-    count = max(1, round(HELD_OUT * len(places)))
-    if len(places) <= count:
-        left = f"{len(places)} training texts are in no other set (validation, test, shift)"
-        raise UserError(f"{splits.train.origin}: {left}; an adaptation needs at least 2, so add texts")
-    order = np.random.default_rng([seed, 24]).permutation(places)
-    train, held_out = (splits.train.take(np.sort(part)) for part in (order[count:], order[:count]))
-    return train, held_out, len(splits.train) - len(places)
-
-
 def _require_steps(job: MaskedJob) -> None:
     """Raise UserError if only the new head would be trained, and not the encoder."""
     from featherweight.training.masked_language.loop import head_steps
@@ -164,8 +145,7 @@ def _job(
     recipe: Recipe,
     schedule: Recipe,
     backbone: Backbone,
-    train: Rows,
-    held_out: Rows,
+    texts: AdaptationTexts,
     work: Path,
     listeners: Sequence[Listener],
 ) -> MaskedJob:
@@ -185,7 +165,7 @@ def _job(
     masking = Masking(tokenizer, engine.device)
     model = load_masked_model(backbone, seed=recipe.seed, attention=engine.attention)
     model.network.to(engine.device)
-    of_train, of_held_out = (_encoded(rows, tokenizer, recipe) for rows in (train, held_out))
+    of_train, of_held_out = (_encoded(rows, tokenizer, recipe) for rows in (texts.train, texts.held_out))
     if model.new_head:
         model.begin_with_frequencies(np.asarray(of_train.tokens[: int(of_train.offsets[-1])]))
     hidden = int(model.network.config.hidden_size)
@@ -199,18 +179,17 @@ def _encoded(rows: Rows, tokenizer: Any, recipe: Recipe) -> Encoded:
     return encode(rows, tokenizer, LongTexts(recipe.data.max_length, "windows", 0.0), cache_folder()).by_window
 
 
-def _notes(job: MaskedJob, backbone: Backbone, left_out: int) -> list[str]:
+def _notes(job: MaskedJob, backbone: Backbone, chosen: AdaptationTexts) -> list[str]:
     from featherweight.training.masked_language.loop import HEAD_RATE, head_steps
 
     count = sum(parameter.numel() for parameter in job.model.encoder.parameters())
-    texts, held_out = counted(len(job.train), "text"), counted(len(job.held_out), "training text")
+    texts, held_out = counted(len(job.train), "text"), counted(len(job.held_out), "text")
     notes = [
         f"{job.engine.precision} on {job.engine.device}: {job.engine.reason}",
         f"masked language modelling on {texts}, all {count:,} parameters of {backbone.name}",
         f"the loss is also measured on {held_out}, which the training leaves out",
+        *chosen.notes,
     ]
-    if left_out:
-        notes.append(f"{left_out:,} training texts are left out: they are also validation or test texts")
     if first := head_steps(job.model, job.order.total_steps):
         notes.append(
             f"{backbone.name} has no head for masked tokens: a new one is trained alone for {counted(first, 'step')}, "

@@ -9,12 +9,13 @@ from typing import Any
 
 from featherweight.backbone.adapted import FILE, entry, read_adapted
 from featherweight.backbone.resolve import Backbone
-from featherweight.data.fingerprints import rows_fingerprint
-from featherweight.data.sources import Rows
+from featherweight.data.fingerprints import texts_fingerprint
+from featherweight.data.splits import Splits
 from featherweight.errors import UserError
 from featherweight.files import read_object, write_json
 from featherweight.formatting import shortened
 from featherweight.recipe import Recipe
+from featherweight.workflows.adaptation_texts import AdaptationTexts, unseen_fingerprint
 
 SETTINGS = "settings.json"
 """The plan of an unfinished adaptation, in its folder ``<out>.part``."""
@@ -23,19 +24,32 @@ FILES = frozenset({SETTINGS, f"{SETTINGS}.part", "checkpoint", "backbone", ".loc
 _PRECISION = "training.precision"
 """The key of the recipe; ``precision`` in adapted.json is what the adaptation ran in, such as bf16 for auto."""
 _KEYS = ("epochs", "learning_rate", "batch_size", "max_length", "long", "window_overlap", "seed", _PRECISION)
-_TEXTS = {"fingerprint": "the training texts", "trained": "the validation, test or shift texts"}
+_FURTHER = "further"
+_UNSEEN = "unseen"
+"""The keys for the further texts, and for the texts that may be in none of them; missing without further texts."""
+_TEXTS = {
+    "fingerprint": "the training texts",
+    _UNSEEN: "the validation, test or shift texts",
+    _FURTHER: "the further texts",
+    "trained": "the validation, test or shift texts",
+}
 _REMEDY = "Use the same options and data, or choose another folder with -o"
 
 
-def plan_of(recipe: Recipe, schedule: Recipe, backbone: Backbone, whole: Rows, trained: Rows) -> dict[str, Any]:
+def plan_of(
+    recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits, texts: AdaptationTexts
+) -> dict[str, Any]:
     """All settings and inputs that determine the result, as JSON.
 
-    ``recipe`` has the data and the seed, ``schedule`` the section [training]. ``whole`` is the training split, of which
-    the rows ``trained`` are trained on: texts that are also validation, test or shift texts are left out.
+    ``recipe`` has the data and the seed, ``schedule`` the section [training]. ``texts`` are those of ``splits`` that
+    are used, and further texts.
     """
     data, training = recipe.data, schedule.training
     # Of other texts, the parts that are too long are always read as texts of their own.
     long = {"long": data.long, "window_overlap": data.window_overlap} if data.join == "pair" else {}
+    further = {}
+    if texts.further is not None:
+        further = {_FURTHER: texts_fingerprint(texts.further), _UNSEEN: unseen_fingerprint(splits)}
     return {
         "backbone": {"name": backbone.name, "sha256": backbone.sha256, **entry(read_adapted(backbone.folder))},
         "epochs": training.epochs,
@@ -45,16 +59,20 @@ def plan_of(recipe: Recipe, schedule: Recipe, backbone: Backbone, whole: Rows, t
         **long,
         "seed": recipe.seed,
         _PRECISION: recipe.training.precision,
-        "fingerprint": rows_fingerprint(whole)["texts"],
-        "trained": rows_fingerprint(trained)["texts"],
+        "fingerprint": texts_fingerprint(splits.train),
+        **further,
+        "trained": texts_fingerprint(texts.train),
     }
 
 
-def marked(plan: Mapping[str, Any], rows: int, held_out: int) -> dict[str, Any]:
+def marked(plan: Mapping[str, Any], texts: AdaptationTexts) -> dict[str, Any]:
     """``plan`` as entries of adapted.json, with the numbers of texts that are trained on and held out."""
-    texts = {key: plan[key] for key in _TEXTS}
+    counts = {"rows": len(texts.train), "held_out": len(texts.held_out)}
+    if texts.further is not None:
+        counts["without_labels"] = len(texts.further)
     settings = {key: plan[key] for key in _KEYS if key in plan}
-    return {"source": plan["backbone"], "texts": {"rows": rows, "held_out": held_out, **texts}, **settings}
+    of_texts = {**counts, **{key: plan[key] for key in _TEXTS if key in plan}}
+    return {"source": plan["backbone"], "texts": of_texts, **settings}
 
 
 def require_finished_with(plan: Mapping[str, Any], out: Path) -> None:
@@ -82,11 +100,13 @@ def begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
 def _difference(recorded: Mapping[str, Any], plan: Mapping[str, Any]) -> str | None:
     """In which value two plans differ, in words such as "seed was 0, is 1": the first one; None if they are the same.
 
-    Keys that ``recorded`` lacks are not compared: earlier versions did not write them.
+    Keys that ``recorded`` lacks are not compared, except further texts: earlier versions did not write them.
     """
     if found := _other_backbone(recorded.get("backbone") or {}, plan["backbone"]):
         return found
     changed = [key for key in (*_KEYS, *_TEXTS) if key in plan and recorded.get(key, plan[key]) != plan[key]]
+    if recorded.get(_FURTHER) != plan.get(_FURTHER):
+        changed = [key for key in changed if key != "trained"] or [_FURTHER]
     if not changed:
         return None
     key = changed[0]

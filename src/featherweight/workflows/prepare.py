@@ -26,6 +26,7 @@ from featherweight.formatting import counted
 from featherweight.hints import to_install, to_set
 from featherweight.recipe import Recipe
 from featherweight.task.class_weights import require_class_weights
+from featherweight.workflows.adaptation_texts import unseen_fingerprint
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
 from featherweight.workflows.ingredients import Ingredient, ingredients_of, notes_of, require_same_rows
 from featherweight.workflows.leaks import start_notes
@@ -171,16 +172,22 @@ def adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
     """Notes if the backbone was adapted (see ``workflows.adapt``); else an empty list.
 
     A second note warns if it, or the backbone that it was made from, was adapted to other texts than the training texts
-    of this run.
+    of this run, and to further texts that were not compared with all of its validation and test texts.
     """
     adapted = read_adapted(backbone.folder)
     if adapted is None:
         return []
     ours = rows_fingerprint(splits.train)["texts"]
-    if all(one.texts.fingerprint == ours for one in (adapted, *adapted.earlier)):
+    texts = [one.texts for one in (adapted, *adapted.earlier)]
+    unseen = unseen_fingerprint(splits) if any(one.unseen for one in texts) else None
+    if any(one.fingerprint != ours for one in texts):
+        others = "other texts than the training texts of this run"
+    elif any(one.unseen not in (None, unseen) for one in texts):
+        others = "further texts that were compared with other validation and test texts than those of this run"
+    else:
         return [adapted.in_words()]
-    others = "it was adapted to other texts than the training texts of this run: validation and test texts may be among"
-    return [adapted.in_words(), f"{others} them, and then the metrics are too good"]
+    among = "validation and test texts may be among them, and then the metrics are too good"
+    return [adapted.in_words(), f"it was adapted to {others}: {among}"]
 
 
 def notes_on_unused(recipe: Recipe) -> list[str]:

@@ -64,6 +64,19 @@ def test_lines_without_labels_are_texts_to_predict(tmp_path: Path, name: str, va
         read(source, **values)
 
 
+def test_texts_of_lines_are_those_of_the_column_of_the_recipe_whatever_its_name(tmp_path: Path) -> None:
+    lines = written(tmp_path, "It rains\nIt snows\n", "lines.txt")
+    (rows,) = text_pieces(lines, DataRecipe(text=["review"]), split="test", rows=10)
+    assert rows.texts == ["It rains", "It snows"]
+    rows = read(written(tmp_path, FASTTEXT, "rows.txt"), text=["review"], label="topic")
+    assert (rows.texts[2], labels_of(rows)[2]) == ("A draw", "sport")
+    for text in (["title", "body"], ["review"]):
+        table = written(tmp_path, "id,comment\n1,It rains\n", "table.csv")
+        source = lines if len(text) > 1 else table  # two columns are not one, and a table has names of its own
+        with pytest.raises(UserError, match=f"no column {text[0]!r}"):
+            list(text_pieces(source, DataRecipe(text=text), split="test", rows=10))
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
 @pytest.mark.parametrize(("lines", "texts"), [
     (["one two", "", "three", ""], ["one two", "", "three"]),

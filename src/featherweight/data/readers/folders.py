@@ -114,7 +114,7 @@ def _table(
     names = tuple(columns) if labelled else ("id", "text")
     told = (*notes, f"{origin}: some files are not UTF-8, and were read as cp1252") if western else tuple(notes)
     label = "label" if labelled else None
-    return Table(origin, names, columns.__getitem__, label=label, before=before, notes=told, remedy=remedy)
+    return Table(origin, names, columns.__getitem__, label=label, text="text", before=before, notes=told, remedy=remedy)
 
 
 def _remedy(files: Sequence[Path]) -> str:

@@ -56,7 +56,7 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
             texts, labels = zip(*map(split, piece), strict=True)
             columns = {"text": list(texts), "label": list(labels)}
             notes = tuple(f"{content.origin}: {note}" for note in (*text.notes, *_NOTES.get(kind, ())))
-            more: dict[str, Any] = {"label": label, "remedy": remedy}
+            more: dict[str, Any] = {"label": label, "text": "text", "remedy": remedy}
             yield Table(content.origin, names, columns.__getitem__, before=before, notes=notes, **more)
 
 

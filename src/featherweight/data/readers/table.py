@@ -36,6 +36,8 @@ class Table:
     """Class names by column, for columns of integers whose class names are part of the data."""
     label: str | None = None
     """The label column, if the file format determines it."""
+    text: str | None = None
+    """The text column, if the file format determines it."""
     gaps: bool = False
     """Whether rows without a label belong to the format: rows that nobody has annotated yet, or that were rejected."""
     before: int = 0
@@ -113,7 +115,8 @@ def whole_table(pieces: Iterable[Table]) -> Table:
     finished = {name: column.finish() for name, column in columns.items()}
     repeated = tuple(name for name in piece.repeated for _ in range(2))
     more: dict[str, Any] = {"notes": tuple(notes), "remedy": piece.remedy, "paths": paths, "gaps": piece.gaps}
-    return Table(piece.origin, (*finished, *repeated), finished.__getitem__, piece.classes, piece.label, **more)
+    more.update(label=piece.label, text=piece.text)
+    return Table(piece.origin, (*finished, *repeated), finished.__getitem__, piece.classes, **more)
 
 
 def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
@@ -129,8 +132,12 @@ def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]
 def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
     """The text columns of the recipe; by default ``text``, or else ``title`` and ``description``.
 
-    Raises UserError if one is missing; the message suggests the column with the most similar name.
+    If the recipe's only column is missing, the text column that the file format determines, as in a file of one text
+    per line, is returned instead. Raises UserError if one is missing; the message suggests the column with the most
+    similar name.
     """
+    if table.text and len(data.text) == 1 and table.find(data.text[0]) is None:
+        return (table.text,)
     if data.text:
         return tuple(_require(table, name, "data.text") for name in data.text)
     for wanted in (USUAL_TEXTS[:1], USUAL_TEXTS[1:]):
