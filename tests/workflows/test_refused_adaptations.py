@@ -51,11 +51,17 @@ def test_a_huge_batch_is_refused_by_an_option_that_was_given(cli: Cli, job: Path
     refused(cli, "adapt", job, "-o", "bert", *options, naming=naming)
 
 
-def test_wrong_arguments_in_python_are_refused(tiny_recipe: Any) -> None:
+def test_wrong_arguments_in_python_are_refused(tiny_recipe: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"adapt_backbone takes a Recipe, not the text 'newsbriefs'; write adapt_backb"):
         adapt_backbone("newsbriefs", "bert")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="out takes the path of the new backbone folder, not the number 3"):
         adapt_backbone(tiny_recipe(), 3)  # type: ignore[arg-type]
+    for texts in (3, [b"more.txt"], [["more.txt"]]):
+        with pytest.raises(UserError, match="texts takes the paths of files with further texts, not "):
+            adapt_backbone(tiny_recipe(), "bert", texts=texts)  # type: ignore[arg-type]
+    for file in (tmp_path / "more.txt", str(tmp_path / "more.txt")):
+        with pytest.raises(UserError, match=rf"^{file}: no such file"):
+            adapt_backbone(tiny_recipe(), tmp_path / "bert", texts=file)
     with pytest.raises(UserError, match=r"training\.batch_size: must be a whole number \(it is '3'\)"):
         adapt_backbone(tiny_recipe(), "bert", AdaptationSettings(batch_size="3"))  # type: ignore[arg-type]
 

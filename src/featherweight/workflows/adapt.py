@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featherweight.argument_checks import require_path
+from featherweight.argument_checks import is_iterable, require_path
 from featherweight.backbone.adapted import FILE, read_adapted
 from featherweight.backbone.resolve import Backbone, resolve_backbone
 from featherweight.cache import cache_folder
@@ -66,7 +66,7 @@ def adapt_backbone(
     out: str | Path,
     settings: AdaptationSettings | None = None,
     *,
-    texts: str | Sequence[str] = (),
+    texts: str | Path | Sequence[str | Path] = (),
     resume: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Path:
@@ -80,6 +80,9 @@ def adapt_backbone(
     """
     require_recipe(recipe, "adapt_backbone")
     require_path(out, "out", "the path of the new backbone folder")
+    files = [texts] if isinstance(texts, str | Path) or not is_iterable(texts) else list(texts)
+    for file in files:
+        require_path(file, "texts", "the paths of files with further texts")
     out, settings = Path(out), settings or AdaptationSettings()
     if settings.max_length is not None:
         recipe = recipe.with_values(data={"max_length": settings.max_length})
@@ -90,7 +93,7 @@ def adapt_backbone(
     require_length(recipe, backbone.config, option="" if settings.max_length is None else "--max-length")
     notify(listeners, f"loading {recipe.backbone.name} and {recipe.data.train}")
     splits = load_splits(recipe)
-    chosen = adaptation_texts(splits, recipe.data, [texts] if isinstance(texts, str) else texts, recipe.seed)
+    chosen = adaptation_texts(splits, recipe.data, [*map(str, files)], recipe.seed)
     plan = plan_of(recipe, schedule, backbone, splits, chosen)
     if work is None:
         require_finished_with(plan, out)
