@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import forkserver
-from multiprocessing.context import BaseContext
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 
-def training_context() -> BaseContext:
+def training_context() -> ForkServerContext | SpawnContext:
     """The multiprocessing context for trainings: a fork server on Linux without a GPU, elsewhere new processes.
 
     The imports of a training take several seconds, which is longer than many trainings on few rows. The fork server
@@ -23,6 +24,8 @@ def training_context() -> BaseContext:
 
     if sys.platform != "linux" or torch.cuda.is_available():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["featherweight.workflows.training_imports"])
     # Python 3.11 gives the server its own sys.path, with the working folder in front: a user's file random.py would be
