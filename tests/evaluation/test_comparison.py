@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.made_up_rounds import SKILLS, TestSet, fabricate_run
 
 from featherweight.errors import UserError
-from featherweight.evaluation.comparison import compare_runs, not_better
+from featherweight.evaluation.comparison import compare_runs
+from featherweight.evaluation.comparison_notes import not_better
 from featherweight.recipe import Recipe
 
 # Runs put together
@@ -62,6 +64,76 @@ def test_a_changed_recipe_of_the_same_name_is_another_round_and_says_what_change
     assert [one.name for one in compare_runs(runs).rounds] == ["r3 learning_rate 0.0003", "r3 learning_rate 0.001"]
     runs.append(fabricate_run(tmp_path / "c", recipe.with_values(adapter={"lora": []}), 0.7, test=test))
     assert compare_runs(runs).rounds[2].name == f"r3 ({tmp_path / 'c'})"
+
+
+def in_memory(folder, seed, test, rows=b"rows"):
+    """A made-up run whose training and test rows were in memory: it keeps them in its own folder."""
+    own = {part: str(folder / "data" / f"{part}.parquet") for part in ("train", "test")}
+    recipe = Recipe.load("r3").with_values(seed=seed, data=own)
+    fabricate_run(folder, recipe, 0.9, test=test)
+    (folder / "data").mkdir()
+    for path in own.values():
+        (folder / path).write_bytes(rows)
+    return folder
+
+
+def test_seeds_that_were_trained_on_the_same_rows_in_memory_are_one_round(tmp_path):
+    test = TestSet(60)
+    runs = [in_memory(tmp_path / f"{seed}", seed, test) for seed in (0, 1)]
+    assert [(one.name, one.seeds) for one in compare_runs(runs).rounds] == [("r3", (0, 1))]
+    others = in_memory(tmp_path / "2", 2, test, rows=b"other rows")
+    first, second = compare_runs([*runs, others]).rounds
+    assert (first.seeds, second.seeds) == ((0, 1), (2,)) and "rows" in first.name and first.name != second.name
+
+
+def repeated(times, rows=60):
+    """Test rows of which each text stands there several times, with the same label and as hard as before."""
+    test = TestSet(rows)
+    test.texts, test.labels = test.texts * times, np.tile(test.labels, times)
+    test.positions, test._difficulty = np.arange(rows * times), np.tile(test._difficulty, times)
+    return test
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_rows_with_the_same_text_are_one_unit_of_the_tests(tmp_path, seeds):
+    compared = []
+    for times in (1, 20):
+        runs = []
+        for name, skill in (("r3", 0.9), ("r4", 0.8)):
+            for seed in range(seeds):
+                run = fabricate_run(
+                    tmp_path / f"{times}-{name}-{seed}", Recipe.load(name).with_values(seed=seed), skill,
+                    test=repeated(times), noise=0.0,
+                )  # fmt: skip
+                if seed:  # right on all rows but those of one more text
+                    table = pq.read_table(run / "predictions.parquet").to_pydict()
+                    for place, key in enumerate(table["text_key"]):
+                        if table["split"][place] == "test" and key == table["text_key"][96 + seed]:
+                            table["predicted"][place] = "none"
+                    pq.write_table(pa.table(table), run / "predictions.parquet")
+                runs.append(run)
+        compared.append(compare_runs(runs))
+    once, often = compared
+    pairs = [one.differences[0] for one in compared]
+    assert pairs[1].p_value == pytest.approx(pairs[0].p_value)
+    assert (pairs[1].difference, pairs[1].low, pairs[1].high) == pytest.approx(
+        (pairs[0].difference, pairs[0].low, pairs[0].high)
+    )
+    assert pairs[1].seeds_p_value == (pytest.approx(pairs[0].seeds_p_value) if seeds > 1 else None)
+    assert pairs[1].words == pairs[0].words.replace("test rows", "different test texts")
+    (said,) = set(often.notes) - set(once.notes)
+    assert said.startswith("1,140 of 1,200 test rows repeat the text of an earlier one: the tests")
+
+
+def test_a_warning_that_test_rows_are_known_from_the_training_reaches_the_comparison(tmp_path):
+    test, runs = TestSet(60), []
+    known = "30 of 60 test rows repeat a training text: the metrics may be too good"
+    other = "9 of 96 validation rows repeat a training text: the metrics may be too good"
+    for name, warnings in (("r2", [other]), ("r3", [other, known]), ("r4", [known, "another warning"])):
+        runs.append(fabricate_run(tmp_path / name, Recipe.load(name), 0.9, test=test))
+        file = runs[-1] / "environment.json"
+        file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"warnings": warnings}), "utf-8")
+    assert [note for note in compare_runs(runs).notes if "too good" in note] == [f"r3 and r4: {known}."]
 
 
 def test_a_round_that_does_not_beat_bags_of_words_says_so(comparison):

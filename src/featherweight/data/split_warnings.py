@@ -26,6 +26,8 @@ from featherweight.formatting import counted
 from featherweight.recipe import DataRecipe
 
 ENOUGH_VALIDATION_ROWS = 5_000
+TOO_GOOD = "too good"
+"""What each warning says if rows on which a run was evaluated may be known from a training."""
 _MOST_REPLACED = 12
 """Number of labels in a command that writes them otherwise."""
 
@@ -137,7 +139,7 @@ def _repetition_warnings(train: Rows, parts: Mapping[str, Rows]) -> list[str]:
     counts = {name: repeated_rows(rows, train) for name, rows in parts.items()}
     return [
         f"{count:,} of {counted(len(parts[name]), f'{name} row')} repeat{'s' if count == 1 else ''} a training text: "
-        "the metrics may be too good"
+        f"the metrics may be {TOO_GOOD}"
         for name, count in counts.items()
         if count
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.argument_checks import list_of
+from featherweight.evaluation.compared_rows import Judged, judged_rows, repeated_texts
+from featherweight.evaluation.comparison_notes import not_better, notes_on
 from featherweight.evaluation.differences import Correct, Difference, Found, compare_pairs
 from featherweight.evaluation.run_groups import (
     SHIFT,
-    Judged,
-    changed_data,
     common_split,
-    differing,
     figures_of,
     groups_of,
-    judged_rows,
     names_of,
-    repeated_seeds,
     require_each_once,
     seeds_in_words,
-    training_rows,
-    uneven_shift_sets,
 )
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
-from featherweight.formatting import in_sentence
 from featherweight.recipe import Recipe
-from featherweight.run.best import without_test_set
 from featherweight.run.figures import ACCURACY, METRICS, SEVERAL_LABELS, Metric
 from featherweight.run.folder import Run, refuse_adapter, refuse_export
 
@@ -196,9 +188,11 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     right = {round_.name: round_.correct for round_ in rounds}
     found = {round_.name: round_.found for round_ in rounds if round_.found is not None}
     pairs = [(later, first) for index, later in enumerate(own) for first in own[:index]]
-    differences = compare_pairs(pairs, right, found)
-    against = _against_baselines(rounds, right, found)
-    return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
+    texts = repeated_texts(judged[runs[0].folder].text_keys)
+    differences = compare_pairs(pairs, right, found, texts)
+    against = _against_baselines(rounds, right, found, texts)
+    notes = notes_on(rounds, _not_better_than_tfidf(rounds, against), split, texts)
+    return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, notes)
 
 
 def _round(name: str, members: Sequence[Run], judged: Sequence[Judged], figures: Any) -> Round:
@@ -211,16 +205,18 @@ def _has_seed_variance(rounds: Sequence[Round]) -> bool:
     return pooled_spread(round_.correct for round_ in rounds) is not None
 
 
-def _against_baselines(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
+def _against_baselines(
+    rounds: Sequence[Round], right: Correct, found: Found, texts: NDArray[np.int64] | None
+) -> list[Difference]:
     """The difference in mean accuracy of each round from each baseline, with its significance.
 
-    ``right`` and ``found`` are ``Round.correct`` and ``Round.found`` by the names of the rounds. If a round is not
+    ``right`` and ``found`` are ``Round.correct`` and ``Round.found`` by the names of the rounds, ``texts`` the numbers
+    of the rows' texts if some are equal. If a round is not
     significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says so.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
-    pairs = compare_pairs(
-        [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own], right, found
-    )
+    named = [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own]
+    pairs = compare_pairs(named, right, found, texts)
     words = {pair: f"{not_better(pair)}. {pair.words}" for pair in _not_better_than_tfidf(rounds, pairs)}
     return [replace(pair, words=words.get(pair, pair.words)) for pair in pairs]
 
@@ -228,69 +224,3 @@ def _against_baselines(rounds: Sequence[Round], right: Correct, found: Found) ->
 def _not_better_than_tfidf(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[Difference]:
     tfidf = {round_.name for round_ in rounds if round_.is_tfidf}
     return [pair for pair in pairs if pair.second in tfidf and not pair.won]
-
-
-def not_better(pair: Difference) -> str:
-    """A clause such as "A is worse than B", for a round A that is not significantly better than B."""
-    return f"{pair.first} {_verb_phrases(pair)[0]} {pair.second}"
-
-
-def _verb_phrases(pair: Difference) -> tuple[str, str]:
-    """How ``pair.first`` compares with ``pair.second``, such as ("is worse than", "are worse than")."""
-    if pair.difference > 0:
-        return "is not significantly better than", "are not significantly better than"
-    if pair.verdict == "significant":
-        return "is worse than", "are worse than"
-    return "does not beat", "do not beat"
-
-
-def _grouped_notes(pairs: Sequence[Difference]) -> list[str]:
-    """Sentences such as "A and B do not beat C.", where (A, C) and (B, C) are ``pairs`` of a round and a baseline.
-
-    Rounds share a sentence if it says the same of the same baseline.
-    """
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for pair in pairs:
-        groups.setdefault((*_verb_phrases(pair), pair.second), []).append(pair.first)
-    return [
-        f"{in_sentence(names)} {singular if len(names) == 1 else plural} {baseline}."
-        for (singular, plural, baseline), names in groups.items()
-    ]
-
-
-def _rows_of_baselines(rounds: Sequence[Round]) -> list[str]:
-    """One sentence for each number of training rows of baselines that a round was not trained with."""
-    own = {round_.name: training_rows(round_.runs) for round_ in rounds if round_.baseline is None}
-    baselines: dict[tuple[int, ...], list[str]] = {}
-    for round_ in rounds:
-        if round_.baseline is not None and (rows := training_rows(round_.runs)):
-            baselines.setdefault(rows, []).append(round_.name)
-    notes = []
-    for rows, names in baselines.items():
-        others = {name: theirs for name, theirs in own.items() if theirs and theirs != rows}
-        if others:
-            counts = in_sentence([f"{count:,}" for count in dict.fromkeys(chain.from_iterable(others.values()))])
-            were = "was" if len(names) == 1 else "were"
-            notes.append(
-                f"{in_sentence(names)} {were} trained on {in_sentence([f'{count:,}' for count in rows])} rows, but "
-                f"{in_sentence([*others])} on {counts}."
-            )
-    return notes
-
-
-def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
-    notes = _grouped_notes(_not_better_than_tfidf(rounds, against))
-    own = [round_ for round_ in rounds if round_.baseline is None]
-    uneven = [note for round_ in own for note in differing(f"The seeds of {round_.name}", round_.runs)]
-    notes += uneven or differing("The rounds", [round_.runs[0] for round_ in own])
-    notes += changed_data({round_.name: round_.runs for round_ in own})
-    notes += _rows_of_baselines(rounds)
-    notes += [note for round_ in own for note in repeated_seeds(round_.name, round_.runs)]
-    notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
-    if split == "validation":
-        recipes = [round_.recipe.model_dump() for round_ in rounds]
-        linear = [place for place, round_ in enumerate(rounds) if round_.baseline not in (None, "full-fine-tuning")]
-        notes.append(without_test_set(*recipes, names=[round_.name for round_ in rounds], linear=linear))
-    if not _has_seed_variance(rounds):
-        notes.append("Too few seeds to estimate the variance between seeds: another seed may reverse a difference.")
-    return notes

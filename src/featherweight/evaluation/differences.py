@@ -81,7 +81,9 @@ class _Tests:
         return "significant" if self.seeds is None or self.seeds < ALPHA else "these_runs_only"
 
 
-def compare_pairs(pairs: Sequence[Pair], correct: Correct, found: Found | None = None) -> list[Difference]:
+def compare_pairs(
+    pairs: Sequence[Pair], correct: Correct, found: Found | None = None, texts: NDArray[np.int64] | None = None
+) -> list[Difference]:
     """The difference in mean accuracy of each of ``pairs``; p-values are corrected for the number of pairs.
 
     A pair is two names of rounds. ``correct`` says whether each prediction of a round is correct, [seeds, rows].
@@ -90,18 +92,49 @@ def compare_pairs(pairs: Sequence[Pair], correct: Correct, found: Found | None =
     could look like a better recipe. The variance between seeds is estimated from all rounds in ``correct``. If a text
     may have several labels, ``found`` has the counts behind micro-F1, [seeds, rows, 2]; then each result also has the
     difference of micro-F1, which is not tested.
+
+    ``texts`` has the number of each row's text, [rows], if some rows have the same text. Such rows are predicted alike,
+    so they are one unit in the tests and in the bootstrap: as several units they would make chance look significant.
     """
+    rows = [_rows_test(correct[first], correct[second], texts) for first, second in pairs]
+    if texts is not None:
+        correct = {name: _shares_of_texts(table, texts) for name, table in correct.items()}
+        found = {name: _by_text(table, texts) for name, table in (found or {}).items()}
     pooled = pooled_spread(correct.values())
-    rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
     corrected = holm([test["p_value"] for test in rows])
     seeds: list[float | None] = [None] * len(pairs)
     if pooled:
         seeds[:] = holm([over_rows_and_seeds(correct[first], correct[second], pooled) for first, second in pairs])
     tests = [_Tests(*results) for results in zip(rows, corrected, seeds, strict=True)]
+    thing = "test rows" if texts is None else "different test texts"
     differences = [
-        _difference(pair, correct, test, pooled, len(pairs)) for pair, test in zip(pairs, tests, strict=True)
+        _difference(pair, correct, test, pooled, len(pairs), thing) for pair, test in zip(pairs, tests, strict=True)
     ]
     return [_with_micro_f1(difference, found) for difference in differences] if found else differences
+
+
+def _by_text(table: NDArray[Any], texts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sums of ``table`` [seeds, rows, ...] over the rows with the same text, [seeds, texts, ...]."""
+    sums = np.zeros((len(table), int(texts.max()) + 1, *table.shape[2:]), np.int64)
+    np.add.at(sums, (slice(None), texts), table)
+    return sums
+
+
+def _shares_of_texts(table: NDArray[np.bool_], texts: NDArray[np.int64]) -> NDArray[Any]:
+    """``table`` [seeds, rows] by text, [seeds, texts], scaled so that the mean over the texts is the accuracy."""
+    sums = _by_text(table, texts)
+    return sums * (sums.shape[1] / table.shape[1])
+
+
+def _rows_test(first: NDArray[np.bool_], second: NDArray[np.bool_], texts: NDArray[np.int64] | None) -> dict[str, Any]:
+    """The result of ``mcnemar_over_seeds``; if rows have the same text, with the texts as its rows."""
+    if texts is None:
+        return mcnemar_over_seeds(first, second)
+    test = mcnemar_over_seeds(_by_text(first, texts), _by_text(second, texts))
+    # b + c is a sum of squares, b - c a sum: here of numbers of rows, and below of their shares of a mean text.
+    rows_of_a_text = first.shape[1] / test["rows"]
+    squares, sums = (test["b"] + test["c"]) / rows_of_a_text**2, (test["b"] - test["c"]) / rows_of_a_text
+    return {**test, "b": (squares + sums) / 2, "c": (squares - sums) / 2}
 
 
 def _with_micro_f1(difference: Difference, found: Found) -> Difference:
@@ -125,12 +158,14 @@ def micro_f1_difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> 
     return float(whole[: len(first)].mean() - whole[len(first) :].mean()), float(low), float(high)
 
 
-def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread | None, count: int) -> Difference:
+def _difference(
+    pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread | None, count: int, thing: str
+) -> Difference:
     first, second = (correct[name] for name in pair)
     bootstrap = paired_bootstrap(first.mean(axis=0), second.mean(axis=0))
     errors = errors_of_difference(first, second, pooled)
     seeds = 2 / (1 / len(first) + 1 / len(second))
-    needed = sample_size_needed(tests.rows, ALPHA / count, errors=errors, seeds=seeds)
+    needed = sample_size_needed(tests.rows, ALPHA / count, errors=errors, seeds=seeds).replace("test rows", thing)
     better = pair[0] if bootstrap["difference"] > 0 else pair[1]
     words = {
         "not_significant": f"not significantly different; {needed}",

@@ -1,19 +1,15 @@
-"""Prepares runs for a comparison: checks that they have the same rows, groups them by recipe, reads their values."""
+"""Prepares runs for a comparison: groups them by recipe, reads their values, and notes what else they differ in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featherweight.errors import UserError
-from featherweight.evaluation.stored_predictions import stored_predictions
-from featherweight.hints import to_set
+from featherweight.files import sha256_of
 from featherweight.recipe import Recipe
+from featherweight.run.cleanup import ROWS
 from featherweight.run.figures import metrics_of
 from featherweight.run.folder import Run
 
@@ -58,76 +54,23 @@ def common_split(runs: Sequence[Run]) -> str:
     return "validation" if without else "test"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The predictions of one run, compared with the labels."""
+def _without_seeds(run: Run) -> Recipe:
+    """The recipe of ``run`` without seeds and description, so that runs that differ only in these become equal.
 
-    correct: NDArray[np.bool_]
-    """Whether each prediction is correct, [rows]; with several labels a text, whether all of them are."""
-    found: NDArray[np.int64] | None
-    """The counts behind micro-F1, as ``multi_label.hits_and_marks`` gives them; None with one label a text."""
-
-
-def judged_rows(runs: Sequence[Run], split: str) -> dict[Path, Judged]:
-    """The predictions of each run for the rows of ``split``, by folder.
-
-    Raises UserError unless all runs have the same rows.
+    Of a soup (the averaged adapters of several runs) only the number of runs is kept. A run that was trained on rows in
+    memory keeps them in its own folder: instead of their path it has their checksum, which other seeds have, too.
     """
-    judged, first = {}, None
-    for run in runs:
-        columns = stored_predictions(run, split)
-        first = first or (run, columns)
-        _require_same_task(run, first[0])
-        _require_same_rows(run, columns, *first, split)
-        pairs = list(zip(columns["label"], columns["predicted"], strict=True))
-        several = run.recipe.task == "multi-label"
-        correct = np.array([label == predicted for label, predicted in pairs])
-        judged[run.folder] = Judged(correct, np.array([_found(*pair) for pair in pairs]) if several else None)
-    return judged
-
-
-def correct_rows(runs: Sequence[Run], split: str) -> dict[Path, NDArray[np.bool_]]:
-    """Whether each prediction of each run for the rows of ``split`` is correct, by folder.
-
-    Raises UserError unless all runs have the same rows.
-    """
-    return {folder: judged.correct for folder, judged in judged_rows(runs, split).items()}
-
-
-def _found(labels: Sequence[str], predicted: Sequence[str]) -> tuple[int, int]:
-    return len({*labels} & {*predicted}), len(labels) + len(predicted)
-
-
-def _require_same_task(run: Run, other: Run) -> None:
-    if run.recipe.task != other.recipe.task:
-        raise UserError(
-            f"{run.folder}: its task is {run.recipe.task}, but the task of {other.folder} is {other.recipe.task}; runs "
-            "are compared on the same task only"
-        )
-
-
-def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[str, Any], split: str) -> None:
-    where = f"{run.folder}: its {split} rows differ from those of {other.folder}"
-    hint = "only runs with the same rows can be compared"
-    if split == "validation":
-        hint += (
-            f"; without a test set each seed has different validation rows: train again with {to_set('data.test=FILE')}"
-        )
-    if len(ours["text_key"]) != len(theirs["text_key"]):
-        raise UserError(f"{where}: {len(ours['text_key']):,} rows, not {len(theirs['text_key']):,}; {hint}")
-    for key, what in (("text_key", "text"), ("label", "label")):
-        pairs = enumerate(zip(ours[key], theirs[key], strict=True), 1)
-        if number := next((number for number, (our, their) in pairs if our != their), 0):
-            raise UserError(f"{where}: the {what} of row {number} differs; {hint}")
-
-
-def _without_seeds(recipe: Recipe) -> Recipe:
-    """``recipe`` without seeds and description, so that runs that differ only in these become equal.
-
-    Of a soup (the averaged adapters of several runs) only the number of runs is kept.
-    """
+    recipe = run.recipe
     soup = [f"run {number}" for number in range(len(recipe.training.soup))]
-    return recipe.with_values(seed=0, description="", training={"order_seed": None, "soup": soup})
+    rows = {part: f"rows {sha256_of(path)[:8]}" for part, path in _own_rows(run).items()}
+    return recipe.with_values(seed=0, description="", data=rows, training={"order_seed": None, "soup": soup})
+
+
+def _own_rows(run: Run) -> dict[str, Path]:
+    """The files of rows in the folder of ``run`` that its recipe names, by part."""
+    named = {part: getattr(run.recipe.data, part) for part in ROWS}
+    own = {part: run.folder / name for part, name in ROWS.items() if (run.folder / name).is_file() and named[part]}
+    return {part: path for part, path in own.items() if Path(named[part]).exists() and path.samefile(named[part])}
 
 
 def _seeds_of(run: Run) -> tuple[int, int, tuple[str, ...]]:
@@ -149,7 +92,7 @@ def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        plain = _without_seeds(run.recipe)
+        plain = _without_seeds(run)
         group = groups.setdefault(f"{run.environment.get('baseline')} {plain.model_dump_json()}", [])
         double = next((other for other in group if _seeds_of(other) == _seeds_of(run)), None)
         if double:
@@ -165,7 +108,7 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
     learning_rate 0.0003``. If more than two keys differ, or a value is no text or number, the folder of the group's
     first run is appended instead.
     """
-    recipes = [_without_seeds(group[0].recipe) for group in groups]
+    recipes = [_without_seeds(group[0]) for group in groups]
     kinds = [(recipe.name, group[0].environment.get("baseline")) for recipe, group in zip(recipes, groups, strict=True)]
     names = []
     for recipe, group, kind in zip(recipes, groups, kinds, strict=True):
@@ -217,7 +160,9 @@ def changed_data(rounds: Mapping[str, Sequence[Run]]) -> list[str]:
         for run in runs:
             recipe, rows = run.recipe, run.environment.get("data", {}).get("train", {})
             marks = {key: rows[key] for key in ("fingerprint", "labels") if key in rows}
-            key = repr((recipe.task, recipe.seed, recipe.data, recipe.backbone.name, recipe.adapter.start_from))
+            key = repr(
+                (recipe.task, recipe.seed, _without_seeds(run).data, recipe.backbone.name, recipe.adapter.start_from)
+            )
             other, theirs = first.setdefault(key, (name, marks))
             if any(marks[mark] != theirs[mark] for mark in marks.keys() & theirs.keys()):
                 notes[other, name] = (

@@ -10,6 +10,7 @@ from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.pairs import stripped
 from featherweight.data.run_rows import rows_of_run
 from featherweight.data.sources import Rows
+from featherweight.data.split_warnings import TOO_GOOD
 from featherweight.data.splits import Splits, load_part
 from featherweight.errors import UserError, first_line
 from featherweight.formatting import counted
@@ -74,7 +75,7 @@ def _leaks(
     counts = {name: sum(stripped(text) in known for text in rows.texts) for name, rows in parts.items() if rows}
     return [
         f"{folder}, {role}, was trained on {count:,} of {len(parts[name] or ()):,} {name} rows: the metrics "
-        f"may be too good; {remedy.format(part=name)}"
+        f"may be {TOO_GOOD}; {remedy.format(part=name)}"
         for name, count in counts.items()
         if count
     ]

@@ -18,6 +18,7 @@ from featherweight.data.batches import Encoded, encode
 from featherweight.data.class_names import known_label_names
 from featherweight.data.fingerprints import fingerprints_of, rows_fingerprint
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
+from featherweight.data.split_warnings import TOO_GOOD
 from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
 from featherweight.environment import quick_imports
@@ -186,7 +187,7 @@ def adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
         others = "further texts that were compared with other validation and test texts than those of this run"
     else:
         return [adapted.in_words()]
-    among = "validation and test texts may be among them, and then the metrics are too good"
+    among = f"validation and test texts may be among them, and then the metrics are {TOO_GOOD}"
     return [adapted.in_words(), f"it was adapted to {others}: {among}"]
 
 

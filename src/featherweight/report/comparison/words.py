@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from featherweight.evaluation.comparison import Comparison, Round, not_better
+from featherweight.evaluation.comparison import Comparison, Round
+from featherweight.evaluation.comparison_notes import not_better
 from featherweight.evaluation.differences import Difference
 from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.formatting import QUOTED, counted, duration, in_sentence, safe_cell
@@ -27,10 +28,11 @@ METHOD = (
     "Accuracy is the mean over the seeds, ± their standard deviation. The 95% interval of an accuracy is Wilson's. The "
     "interval of a difference is computed from 10,000 paired bootstrap samples of the rows, with each row's mean over "
     "the seeds. Both intervals are about other test rows, not about other seeds, and are not corrected for the number "
-    "of rounds. McNemar's exact test uses all seeds together, by the sign of each row's difference of means; with one "
-    "seed per round it is the usual test. With enough seeds, a difference is significant only if a t-test over rows "
-    "and seeds is significant too. The error of the t-test contains both variances; all rounds, including baselines "
-    "with one seed, are assumed to have the same variance between seeds. Both tests are corrected with Holm's method "
+    "of rounds. Rows with the same text are one unit in the tests and in the bootstrap. McNemar's exact test uses all "
+    "seeds together, by the sign of each row's difference of means; with one seed per round it is the usual test. With "
+    "enough seeds, a difference is significant only if a t-test over rows and seeds is significant too. The error of "
+    "the t-test contains both variances; all rounds, including baselines with one seed, are assumed to have the same "
+    "variance between seeds. Both tests are corrected with Holm's method "
     f"for all pairs in their list. {_SCALED} are computed after temperature scaling on "
     "validation rows. Peak memory is that of the whole process, including libraries."
 )
