@@ -75,7 +75,17 @@ def decimals(rows: int) -> int:
 
 def percent(share: float, rows: int) -> str:
     """``share``, a fraction of ``rows`` rows, as a percentage with ``decimals(rows)`` decimals, such as ``91.2%``."""
-    return f"{share:.{decimals(rows)}%}"
+    return percentage(share, decimals(rows))
+
+
+def percentage(share: float, digits: int) -> str:
+    """``share`` as a percentage with so many decimals; ``100%`` only if it is 1: rounding would hide a few errors."""
+    return f"{below_one(share, digits + 2):.{digits}%}"
+
+
+def below_one(value: float, digits: int) -> float:
+    """``value``; if it is below 1 but would be 1 when rounded to so many decimals, the greatest number that is not."""
+    return min(value, 1 - 10.0**-digits) if value < 1 else value
 
 
 def duration(seconds: float) -> str:

@@ -9,11 +9,13 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from featherweight import console
-from featherweight.cli.tables import prediction_table
+from featherweight.cli.tables import per_class_table, prediction_table
 from featherweight.console import LineFollower, plain_console
+from featherweight.evaluation.metrics import evaluate
 
 SOURCE = Path(__file__).parents[2] / "src"
 LONG = "activate_my_card_balance_not_updated_after_cheque_or_cash_deposit"
@@ -28,6 +30,14 @@ def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str], names:
     header, row = capsys.readouterr().out.splitlines()
     assert "please freeze my card" in row and row.count(names[0]) >= 1 and "0.7000" in row
     assert "…" not in header + row
+
+
+def test_the_table_has_a_dash_for_a_recall_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    logits = np.array([[3.0, 0, 0], [0, 3, 0], [0, 0, 3]])
+    figures = evaluate(logits, np.array([0, 1, 1]), ("a", "b", "absent"))
+    plain_console().print(per_class_table(figures))
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row == ["absent", "0.0000", "0.00-0.79", "–", "0.0000", "0.00-0.88", "0"]
 
 
 def test_a_recipe_in_a_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:

@@ -234,6 +234,17 @@ def test_a_run_counts_once(tmp_path):
         compare_runs([])
 
 
+@pytest.mark.parametrize("name", ["weigh.json", "evaluation.json", "predictions.parquet"])
+def test_what_a_complete_run_lacks_no_resume_brings_back(tmp_path, name):
+    run = fabricate_run(tmp_path / "run", Recipe.load("r3"), 0.9, test=TestSet(60))
+    (run / name).unlink()
+    with pytest.raises(UserError, match=rf"{name}: missing from a complete run; restore the file, or train again"):
+        compare_runs([run])
+    (run / "manifest.json").unlink()
+    with pytest.raises(UserError, match=rf"{name}: missing; finish the run with --resume"):
+        compare_runs([run])
+
+
 def test_unfinished_and_damaged_runs_are_refused(tmp_path):
     recipe, test = Recipe.load("r3"), TestSet(60)
     with pytest.raises(UserError, match="not a run folder"):

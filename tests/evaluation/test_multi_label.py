@@ -109,6 +109,12 @@ def test_an_interval_without_errors_or_without_hits_is_not_a_point(right: bool) 
     assert (low, high)[right] == float(right) and 0.1 < high - low < 0.5
 
 
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_an_interval_of_rows_that_are_all_alike_is_not_a_point(rows: int) -> None:
+    low, high = micro_f1_interval(np.array([[1, 1, 0]] * rows), np.array([[1, 0, 0]] * rows))
+    assert low < 2 / 3 < high and high - low > 0.3
+
+
 def test_two_sides_of_a_bootstrap_have_the_same_rows() -> None:
     side = hits_and_marks(LABELS, PREDICTED.astype(np.int8))
     first, second = micro_f1_samples([side, side], 700, 3)

@@ -2,21 +2,27 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support.made_up_runs import NEWS, evaluation, fabricate
 from support.report_pages import PICTURES, Page, page_of
 
+from featherweight.cli.tables import figures_line
 from featherweight.errors import UserError
+from featherweight.evaluation.metrics import evaluate
 from featherweight.report.run import headline
+from featherweight.report.run.bars import shown_classes
 from featherweight.report.run.contents import read_contents
 from featherweight.report.run.page import write_report
 from featherweight.report.run.plots import draw_plots
 from featherweight.report.style import VARIABLES
 from featherweight.run.best import decided_by_validation, without_test_set
+from featherweight.run.figures import class_figure
 
 SECTIONS = [
     "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Most confident errors",
@@ -104,7 +110,11 @@ def test_many_classes_are_told_in_full_in_a_table(tmp_path):
     ("removed", "said", "pictures"),
     [
         (["history.jsonl"], "No training history", PICTURES - {"curves", "learning_rate"}),
-        (["evaluation.json"], "Not evaluated yet", {"curves", "learning_rate", "weigh_in", "summary"}),
+        (
+            ["evaluation.json"],
+            "Not evaluated yet: the end of the training adds",
+            {"curves", "learning_rate", "weigh_in", "summary"},
+        ),
         (["weigh.json"], "weigh.json is missing", PICTURES - {"weigh_in"}),
         (["environment.json"], "environment.json is missing", PICTURES),
         (["verification.json"], "has not been reloaded and compared", PICTURES),
@@ -186,6 +196,42 @@ def test_a_temperature_that_nothing_determined_is_not_called_fitted(tmp_path):
     (folder / "evaluation.json").write_text(json.dumps(figures))
     said = page_of(folder).text
     assert "they do not determine a temperature: it stays 1." in said and "is fitted" not in said
+
+
+@pytest.mark.parametrize(("temperature", "said"), [(0.0500000191, True), (19.99999, True), (0.06, False), (19, False)])
+def test_a_temperature_at_the_end_of_its_range_is_not_called_calibration(tmp_path, temperature, said):
+    folder = fabricate(tmp_path / "run")
+    figures = json.loads((folder / "evaluation.json").read_text())
+    figures["test"]["temperature"] = temperature
+    (folder / "evaluation.json").write_text(json.dumps(figures))
+    assert ("the probabilities are not calibrated" in page_of(folder).text) == said
+
+
+def test_one_wrong_row_among_many_is_not_rounded_away(tmp_path):
+    folder = fabricate(tmp_path / "run", names=("a", "b"), rows=300)
+    figures = json.loads((folder / "evaluation.json").read_text())
+    figures["test"] |= {"accuracy": 29_999 / 30_000, "macro_f1": 0.99997, "rows": 30_000}
+    (folder / "evaluation.json").write_text(json.dumps(figures))
+    shown = {fact.name: fact.value for fact in headline.facts(read_contents(folder))}
+    assert (shown["Test accuracy"], shown["Macro-F1"]) == ("99.99%", "0.9999")
+    assert figures_line(figures["test"]).startswith("accuracy 99.99% (")
+
+
+def test_a_figure_that_a_class_without_rows_does_not_have_is_a_dash(tmp_path):
+    names = tuple(f"class {number}" for number in range(40))
+    labels = np.repeat(np.arange(35), 4)
+    logits = np.eye(40)[labels] * 9.0
+    logits[0] = np.eye(40)[39] * 9.0  # predicted once, and always wrongly
+    folder, figures = fabricate(tmp_path / "run", names=names), evaluate(logits, labels, names)
+    absent, guessed = figures["per_class"][36], figures["per_class"][39]
+    assert [class_figure(absent, key) for key in ("precision", "recall", "f1")] == [None, None, None]
+    assert [class_figure(guessed, key) for key in ("precision", "recall", "f1")] == [0.0, None, 0.0]
+    assert class_figure({"f1": 0.5}, "f1") == 0.5  # of an earlier version, without intervals
+    assert [row["label"] for row in shown_classes(figures)][:2] == ["class 39", "class 0"]
+    stored = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps(stored | {"test": {**figures, "mistakes": []}}))
+    said = page_of(folder).text
+    assert "class 36 – – – 0" in said and re.search(r"class 39 0\.0% \([^)]*\) 0\.0% \([^)]*\) – 0", said)
 
 
 def test_one_step_and_one_evaluation_are_points(tmp_path):

@@ -103,6 +103,16 @@ def test_rounds_are_tested_on_the_texts_that_are_exactly_right(comparison: Compa
     assert pair.difference == pytest.approx(right[1].mean() - right[0].mean())
 
 
+def test_the_order_of_the_labels_of_a_row_makes_no_other_row(tmp_path: Path) -> None:
+    runs = [fabricate_several(tmp_path / name, recipe(name), 1.5) for name in ("r1", "r2")]
+    same = compare_runs(runs).differences
+    table = pd.read_parquet(runs[1] / "predictions.parquet")
+    for key in ("label", "predicted"):  # as with the classes in another order
+        table[key] = [list(reversed(labels)) for labels in table[key]]
+    table.to_parquet(runs[1] / "predictions.parquet")
+    assert compare_runs(runs).differences == same
+
+
 def test_the_difference_of_micro_f1_stands_beside_with_its_interval(
     comparison: Comparison, folders: list[Path]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.made_up_rounds import TestSet, claim_rows, fabricate_run
+from support.pairs import write_nli
 
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
@@ -132,6 +133,31 @@ def test_recipes_with_other_test_rows_are_refused_before_any_training(
     assert not trained
     run_rounds([recipes[0], same], [0], tmp_path / "out")
     assert len(trained) == 2
+
+
+def test_recipes_that_read_the_same_rows_otherwise_are_compared(
+    trained: Any, recipes: list[Recipe], tmp_path: Path
+) -> None:
+    columns = {
+        "train": str(write_nli(tmp_path / "train.csv", 48)),
+        "test": str(write_nli(tmp_path / "test.csv", 12, 48)),
+    }
+    names = ["neutral", "entailment", "contradiction"]
+    joined = recipes[0].with_values(data={**columns, "text": ["premise", "hypothesis"], "label": "label"})
+    pair = joined.with_values(name="pair", data={"join": "pair", "labels": names})
+    assert [run.recipe.name for run in plan_rounds([joined, pair], [0], tmp_path / "out")] == ["narrow", "pair"]
+    several = joined.with_values(name="several", task="multi-label")
+    with pytest.raises(UserError, match="several: its task is multi-label, but that of narrow is single-label"):
+        plan_rounds([joined, several], [0], tmp_path / "out")
+    assert not trained
+
+
+def test_a_seed_that_is_named_twice_is_refused_before_any_training(
+    trained: Any, recipes: list[Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="seeds: 1 is named twice"):
+        run_rounds(recipes, [0, 1, 1], tmp_path / "out")
+    assert not trained and not (tmp_path / "out").exists()
 
 
 def test_bad_requests_are_refused_before_any_training(trained: Any, recipes: list[Recipe], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from featherweight.errors import in_a_line
 from featherweight.formatting import counted
 from featherweight.run.doubts import doubts, remedies
-from featherweight.run.figures import metrics_of
+from featherweight.run.figures import class_figure, metrics_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,8 @@ def _beginning(text: str) -> str:
 def per_class_table(figures: dict[str, Any]) -> Table:
     """A table with precision, recall and F1 of each class, each with its 95% interval, and support.
 
-    With several labels per text it also has their average precision and threshold.
+    A dash stands for an undefined value, such as the recall of a class without rows. With several labels per text the
+    table also has their average precision and threshold.
     """
     from rich.table import Table
 
@@ -98,7 +99,9 @@ def per_class_table(figures: dict[str, Any]) -> Table:
         cells = []
         for key in ("precision", "recall", "f1"):
             interval = row.get(f"{key}_interval")  # runs of earlier versions have none
-            cells += [f"{row[key]:.4f}", "{:.2f}-{:.2f}".format(*interval) if interval else ""]
+            figure = class_figure(row, key)
+            cells += ["–" if figure is None else f"{figure:.4f}"]
+            cells += ["{:.2f}-{:.2f}".format(*interval) if interval else ""]
         if several:
             precision = row["average_precision"]
             cells += ["" if precision is None else f"{precision:.4f}", f"{row['threshold']:.3f}"]

@@ -8,10 +8,8 @@ from scipy.optimize import minimize_scalar
 
 from featherweight.evaluation.metrics import checked
 from featherweight.evaluation.multi_label import checked_several
+from featherweight.run.figures import HIGHEST, LOWEST
 from featherweight.task.interface import SINGLE_LABEL, Task
-
-# A temperature outside this range would mean that the validation rows do not determine it.
-LOWEST, HIGHEST = 0.05, 20.0
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, task: Task = SINGLE_LABEL) -> float:

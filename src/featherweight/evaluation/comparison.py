@@ -198,6 +198,7 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
 def _round(name: str, members: Sequence[Run], judged: Sequence[Judged], figures: Any) -> Round:
     correct = np.stack([each.correct for each in judged])
     found = [each.found for each in judged if each.found is not None]
+    _ = members[0].weight  # a missing file is said before anything is printed
     return Round(name, tuple(members), correct, np.stack(found) if found else None, figures)
 
 

@@ -159,13 +159,15 @@ def micro_f1_interval(
 ) -> list[float]:
     """Percentile bootstrap interval [low, high] of micro-F1 over rows (Efron & Tibshirani 1993, chapter 13).
 
-    If all predictions are right, or all are wrong, every resample has the same micro-F1, and such an interval would be
-    a single point. Then the interval is Wilson's for the rows, converted to F1 as in ``metrics.class_intervals``.
+    If all predictions are right, or all are wrong, or all rows have equal counts, every resample has the same micro-F1,
+    and such an interval would be a single point. Then the interval is Wilson's for the rows, converted to F1 as in
+    ``metrics.class_intervals``.
     """
     counts = hits_and_marks(labels, predicted)
     hits, marks = counts.sum(axis=0).tolist()
-    if marks and hits in (0, marks / 2):
-        return [2 * share / (1 + share) for share in wilson_interval(len(labels) if hits else 0, len(labels))]
+    if marks and (hits in (0, marks / 2) or (counts == counts[0]).all()):
+        right = round(len(labels) * hits / (marks - hits))  # as a share: the Jaccard index
+        return [2 * share / (1 + share) for share in wilson_interval(right, len(labels))]
     low, high = np.quantile(micro_f1_samples([counts], resamples, seed)[0],
                             [(1 - confidence) / 2, (1 + confidence) / 2])  # fmt: skip
     return [float(low), float(high)]

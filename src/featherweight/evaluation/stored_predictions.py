@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from featherweight.errors import UserError, damaged, first_line
-from featherweight.run.folder import Run
+from featherweight.errors import damaged, first_line
+from featherweight.run.folder import Run, missing_file
 
 
 def stored_predictions(run: Run, split: str) -> dict[str, list[Any]]:
@@ -18,7 +18,7 @@ def stored_predictions(run: Run, split: str) -> dict[str, list[Any]]:
 
     path = run.folder / "predictions.parquet"
     if not path.is_file():
-        raise UserError(f"{path}: missing; finish the run with --resume, or restore the file")
+        raise missing_file(path)
     try:
         columns = ["row", "text_key", "label", "predicted"]
         table = pq.read_table(path, columns=columns, filters=[("split", "=", split)])

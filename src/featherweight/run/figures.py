@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from featherweight.formatting import below_one
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -60,8 +62,8 @@ class Metric:
         return figures.get(self.keys[-1])
 
     def words(self, value: float) -> str:
-        """``value`` as text, such as ``97.50%``."""
-        return self.shown.format(value)
+        """``value`` as text, such as ``97.50%``; that of a perfect result only if the result is perfect."""
+        return self.shown.format(below_one(value, 4) if self.higher_is_better else value)
 
     def number(self, value: float) -> str:
         """``value`` as text without the percent sign, for a column with the sign in its heading."""
@@ -93,12 +95,31 @@ SEVERAL_LABELS = (
 """The metrics of a set whose texts may have several labels."""
 
 
+LOWEST, HIGHEST = 0.05, 20.0
+"""The temperatures between which calibration searches: outside, the validation rows do not determine it."""
+
+
+def at_the_limit(temperature: float) -> bool:
+    """Whether a fitted ``temperature`` is an end of the range that was searched, so that a better one is beyond it."""
+    return not 1.001 * LOWEST < temperature < 0.999 * HIGHEST
+
+
 def score_of(record: Mapping[str, Any]) -> Metric:
     """The headline metric of a run: micro-F1 if ``record`` has a key that ends in ``micro_f1``, else accuracy.
 
     ``record`` is a record of the run's history or a set in its evaluation.
     """
     return MICRO_F1 if any(key.endswith(MICRO_F1.key) for key in record) else ACCURACY
+
+
+def class_figure(row: Mapping[str, Any], key: str) -> float | None:
+    """The ``precision``, ``recall`` or ``f1`` of a class, from its entry ``row`` in evaluation.json; None if undefined.
+
+    Precision is undefined if the class is never predicted, recall if no row has it, and F1 if both is so; the entry
+    then has 0, and no interval. With several labels per text such an F1 is 0, because macro-F1 counts it as 0.
+    """
+    undefined = row.get(f"{key}_interval", ()) is None and not (key == "f1" and "threshold" in row)
+    return None if undefined else row[key]
 
 
 def metrics_of(figures: Mapping[str, Any]) -> tuple[Metric, ...]:

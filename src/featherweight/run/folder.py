@@ -143,11 +143,20 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def missing_file(path: Path) -> UserError:
+    """The error that the file ``path`` of a run is missing; what helps depends on whether the run was finished."""
+    if all((path.parent / name).is_file() for name in ("manifest.json", "verification.json")):
+        return UserError(f"{path}: missing from a complete run; restore the file, or train again in another folder")
+    return UserError(f"{path}: missing; finish the run with --resume, or restore the file")
+
+
 def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
     """The JSON object in a file of a run. Raises UserError if it is missing, damaged or does not match its schema.
 
     ``newest`` is the highest allowed value of the key ``format``: a higher one, of a newer version, is an error, too.
     """
+    if not os.path.lexists(path):
+        raise missing_file(path)
     values = read_object(path)
     if newest is not None:
         _require_version(values, path, newest)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from featherweight.argument_checks import list_of, require_path, require_whole
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
-from featherweight.data.fingerprints import changed_part, fingerprints_without_tokens, rows_fingerprint
-from featherweight.data.splits import Splits, lacking_test, load_splits
+from featherweight.data.fingerprints import changed_part, fingerprints_without_tokens
+from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
@@ -27,6 +27,7 @@ from featherweight.run.lock import is_complete_run, require_usable, require_writ
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baseline_models import TITLES
 from featherweight.workflows.baselines import is_complete, require_same_baselines, run_baseline
+from featherweight.workflows.common_rows import require_common_rows, require_the_same_rows
 from featherweight.workflows.continuation import with_classes_of_the_start
 from featherweight.workflows.prepare import read_inputs
 from featherweight.workflows.report import is_reported
@@ -126,6 +127,8 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     """All runs in their order: for each recipe, one run per seed. Raises UserError as described in ``run_rounds``."""
     if not recipes or not seeds:
         raise UserError("rounds need at least one recipe and one seed; name both")
+    if twice := [seed for place, seed in enumerate(seeds) if seed in seeds[:place]]:
+        raise UserError(f"seeds: {twice[0]} is named twice and would count as two seeds; name each seed once")
     names = [recipe.name for recipe in recipes]
     if double := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise UserError(f"two of the recipes are called {double!r}; give one of them another name")
@@ -133,11 +136,11 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
         raise UserError(
             "a recipe cannot be called 'baselines', because that folder is for the baselines; give it another name"
         )
-    _require_common_rows(recipes, seeds)
+    require_common_rows(recipes, seeds)
     named = [Planned(recipe.with_values(seed=seed), _folder(out, recipe, seed)) for recipe in recipes for seed in seeds]
     to_come = _to_come(named)
     resolved = [_resolved(recipe, to_come) for recipe in recipes]
-    _require_the_same_rows(recipes, seeds[0])
+    require_the_same_rows(recipes, seeds[0])
     planned = [
         Planned(recipe.with_values(seed=seed), _folder(out, recipe, seed)) for recipe in resolved for seed in seeds
     ]
@@ -183,36 +186,6 @@ def _without_runs(recipe: Recipe, folders: Set[Path]) -> Recipe:
         training={"teacher": others(training.teacher), "soup": soup},
         adapter={"start_from": start},
     )
-
-
-def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
-    """Raise UserError if there are several seeds, but no rows on which the runs of all seeds are evaluated.
-
-    Without test rows, each seed splits off different validation rows, so accuracies cannot be compared.
-    """
-    for recipe in recipes if len(seeds) > 1 else ():
-        if recipe.data.validation is None and (why := lacking_test(recipe.data)):
-            raise UserError(
-                f"{recipe.name}: without test rows each seed is evaluated on different rows, and {why}\n"
-                "Set data.test or data.validation, or use one seed"
-            )
-
-
-def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
-    """Raise UserError if a recipe would be evaluated on other rows than the first recipe."""
-    data = [recipe.data for recipe in recipes]
-    if all(one == data[0] for one in data):
-        return
-    judged = []
-    for recipe in recipes:
-        splits = load_splits(recipe.with_values(seed=seed, evaluation={"shift": []}))
-        split, rows = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
-        judged.append((split, rows_fingerprint(rows)))
-    for recipe, marks in zip(recipes, judged, strict=True):
-        if marks != judged[0]:
-            raise UserError(
-                f"{recipe.name}: would be evaluated on other rows than {recipes[0].name}; set the same data.test in all"
-            )
 
 
 def _resolved(recipe: Recipe, to_come: Set[Path]) -> Recipe:

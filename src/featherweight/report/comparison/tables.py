@@ -9,7 +9,8 @@ from functools import partial
 from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
-from featherweight.formatting import counted, decimals, duration, rounded_size
+from featherweight.formatting import counted, duration, rounded_size
+from featherweight.formatting import percent as percent_of_rows
 from featherweight.recipe import ROLES, Recipe
 from featherweight.run.figures import ACCURACY
 
@@ -143,7 +144,7 @@ def _of_training(round_: Round, words: Callable[[Recipe], str]) -> str:
 
 
 def _percent(rows: int, share: float) -> str:
-    return f"{100 * share:.{decimals(rows)}f}"
+    return percent_of_rows(share, rows).removesuffix("%")
 
 
 def _with_spread(round_: Round, key: str, number: Callable[[float], str]) -> str:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.formatting import percentage
 from featherweight.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, column, percent_tick, rows_down, shorten
-from featherweight.run.figures import metrics_of
+from featherweight.run.figures import class_figure, metrics_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CLASSES = 30
 """Maximum number of classes shown as bars. Of more classes, those with the lowest F1 are shown; the table has all."""
+NONE = "–"
+"""For an undefined value, such as the recall of a class without rows."""
 KIND_COLOURS = {"lora": BLUE, "head": ORANGE, "bias": GREEN, "dora": PURPLE}
 
 
 def shown_classes(figures: dict[str, Any], most: int = MOST_CLASSES) -> list[dict[str, Any]]:
     """The entries of ``figures["per_class"]`` to show as bars; ``figures`` are the metrics of one evaluated set.
 
-    Up to ``most`` classes are all shown, in their order. If there are more, only those with the lowest F1 are shown.
+    Up to ``most`` classes are all shown, in their order. If there are more, only those with the lowest F1 are shown;
+    those whose F1 is undefined come last.
     """
     rows = figures["per_class"]
-    return rows if len(rows) <= most else sorted(rows, key=lambda row: row["f1"])[:most]
+    return rows if len(rows) <= most else sorted(rows, key=lambda row: (_undefined(row, "f1"), row["f1"]))[:most]
+
+
+def _undefined(row: dict[str, Any], key: str) -> bool:
+    return class_figure(row, key) is None
 
 
 def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLASSES, letters: int = 28) -> None:
@@ -37,8 +46,8 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
     for height, row in enumerate(rows):
         if interval := row.get("f1_interval"):  # runs of earlier versions have none
             axes.plot(interval, [height, height], color=BLUE, lw=1.1, solid_capstyle="butt")
-    axes.plot([row["precision"] for row in rows], places - 0.1, "|", color=INK, ms=9, mew=1.6)
-    axes.plot([row["recall"] for row in rows], places + 0.1, "o", color=ORANGE, ms=4.2, mew=0)
+    axes.plot(_drawn(rows, "precision"), places - 0.1, "|", color=INK, ms=9, mew=1.6)
+    axes.plot(_drawn(rows, "recall"), places + 0.1, "o", color=ORANGE, ms=4.2, mew=0)
     rows_down(axes, [shorten(row["label"], letters) for row in rows])
     axes.set_xlim(0, 1.015)
     if len(rows) < len(figures["per_class"]):
@@ -51,8 +60,14 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
         (1.02, "precision", "| prec.", INK),
         (1.57, "recall", "• recall", ORANGE),
     ):
-        column(axes, place, heading, [f"{100 * row[key]:.1f}" for row in rows], strong=key == "f1", hue=hue)
+        cells = [NONE if _undefined(row, key) else percentage(row[key], 1).removesuffix("%") for row in rows]
+        column(axes, place, heading, cells, strong=key == "f1", hue=hue)
     column(axes, 2.05, "rows", [f"{row['support']:,}" for row in rows])
+
+
+def _drawn(rows: list[dict[str, Any]], key: str) -> list[float]:
+    """The precision or recall (``key``) of each class to draw: NaN, which is not drawn, if it is undefined."""
+    return [math.nan if _undefined(row, key) else row[key] for row in rows]
 
 
 def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) -> None:
@@ -112,7 +127,7 @@ def draw_shift(axes: Axes, sets: dict[str, dict[str, Any]]) -> None:
     axes.set_xlim(max(0, lowest - 0.05), 1.002)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(percent_tick)
-    column(axes, 0.62, metric.name, [f"{figures[metric.key]:.1%}" for figures in sets.values()], strong=True)
+    column(axes, 0.62, metric.name, [percentage(figures[metric.key], 1) for figures in sets.values()], strong=True)
     column(axes, 1.25, "rows", [f"{figures['rows']:,}" for figures in sets.values()])
 
 

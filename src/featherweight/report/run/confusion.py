@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.formatting import percentage
 from featherweight.report.style import BLUE, GRID, INK, MUTED, ON_COLOUR, ORANGE, shorten
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _numbers(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64])
         axes.annotate(
             f"{counts[i, j]:,}", (j, i), (0, 5), textcoords="offset points", size=size, weight=weight, **style
         )
-        axes.annotate(f"{shares[i, j]:.1%}", (j, i), (0, -7), textcoords="offset points", size=7, **style)
+        axes.annotate(percentage(shares[i, j], 1), (j, i), (0, -7), textcoords="offset points", size=7, **style)
 
 
 def _name_axes(axes: Axes, labels: list[str]) -> None:

@@ -113,14 +113,19 @@ class Contents:
         """One note for each file or set that is missing: what the report lacks, and what adds it if anything does."""
         notes = []
         if not self.evaluated:
-            how = "`featherweight evaluate`" if self.recipe_text else "--data"
-            notes.append(f"Not evaluated yet: {how} adds accuracy, confusion matrix and calibration.")
+            notes.append(f"Not evaluated yet: {self._to_evaluate()} adds accuracy, confusion matrix and calibration.")
         elif self.evaluated[0] != "test":
             notes.append(without_test_set(self.recipe))
         if not self.has_curves and self.recipe_text and not self.soup:
             notes.append("No training history: history.jsonl is missing or empty, so there are no curves.")
         notes += [f"{name}.json is missing." for name in ("weigh", "environment") if not getattr(self, name)]
         return notes
+
+    def _to_evaluate(self) -> str:
+        """What evaluates this run, or the classifier that PEFT saved."""
+        if not self.recipe_text:
+            return "--data"
+        return "the missing file evaluation.json" if Run(self.folder).complete else "the end of the training"
 
     def warnings(self) -> list[str]:
         """The warnings of the run, and further warnings that follow from its files."""

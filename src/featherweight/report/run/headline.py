@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from featherweight.backbone.adapted import frozen_in_words
-from featherweight.formatting import counted, decimals, duration, percent, without_paths
+from featherweight.formatting import counted, duration, percent, without_paths
 from featherweight.report.run.contents import Contents
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import ACCURACY, metrics_of
@@ -40,15 +40,10 @@ def result(run: Contents) -> str:
     split, figures = run.evaluated
     metric, texts = metrics_of(figures)[0], counted(figures["rows"], f"{split} text")
     if metric is not ACCURACY:
-        exact = _below_all(figures["accuracy"], figures["rows"])
-        value = _below_all(figures[metric.key], figures["rows"])
+        exact = percent(figures["accuracy"], figures["rows"])
+        value = percent(figures[metric.key], figures["rows"])
         return f"{metric.title} {value} on {texts}, {exact} of them with exactly their labels"
-    return f"{_below_all(figures['accuracy'], figures['rows'])} of {texts} classified correctly"
-
-
-def _below_all(share: float, rows: int) -> str:
-    """``share`` as text in percent; "100%" only for a share of 1, although rounding would hide a few errors."""
-    return percent(share if share == 1 else min(share, 1 - 10.0 ** -(decimals(rows) + 2)), rows)
+    return f"{percent(figures['accuracy'], figures['rows'])} of {texts} classified correctly"
 
 
 def facts(run: Contents) -> list[Fact]:

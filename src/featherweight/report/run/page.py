@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.files import write_whole
-from featherweight.formatting import counted, duration, rounded_size, shortened
+from featherweight.formatting import counted, duration, percentage, rounded_size, shortened
 from featherweight.report.fonts import key_of
 from featherweight.report.pages import page_templates
 from featherweight.report.run import headline
-from featherweight.report.run.bars import MOST_CLASSES
+from featherweight.report.run.bars import MOST_CLASSES, NONE
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import available, title_of
 from featherweight.report.run.soup import soup_table
 from featherweight.report.style import drawing, to_svg
 from featherweight.run.best import decided_by_validation, metric_of
-from featherweight.run.figures import SCALED
+from featherweight.run.figures import SCALED, at_the_limit, class_figure
 
 LONGEST_TEXT = 600
 """Maximum number of characters of a misclassified text in the table."""
@@ -43,9 +43,12 @@ def write_page(contents: Contents, path: Path) -> None:
 def render(run: Contents) -> str:
     """The report for ``run`` as HTML."""
     pages = page_templates()
-    pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
-    pages.filters["join_percent"] = lambda interval: " to ".join(f"{share:.1%}" for share in interval)
+    pages.filters |= {"percent": lambda share: percentage(share, 1), "count": lambda n: f"{n:,}"}
+    pages.filters["join_percent"] = lambda interval: " to ".join(percentage(share, 1) for share in interval)
     pages.filters["cut"] = lambda text: shortened(text, LONGEST_TEXT)
+    pages.filters["figure"] = lambda row, key: (
+        NONE if (share := class_figure(row, key)) is None else percentage(share, 1)
+    )
     pages.filters["labels"] = lambda found: found if isinstance(found, str) else ", ".join(found) or "none"
     return pages.get_template("report.html.j2").render(
         run=run,
@@ -60,6 +63,7 @@ def render(run: Contents) -> str:
         verification=_verification(run),
         several=run.several,
         numbering=_numbering(run),
+        at_the_limit=bool(run.evaluated and at_the_limit(run.evaluated[1]["temperature"])),
         confused=most_confused(run.evaluated[1]) if run.evaluated and not run.several else [],
         scaled=SCALED,
         name_key=key_of(run.numbered_labels, run.numbered_sets),
