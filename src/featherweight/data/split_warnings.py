@@ -24,10 +24,9 @@ from featherweight.data.readers.unpacking import Content
 from featherweight.data.sources import Rows
 from featherweight.formatting import counted
 from featherweight.recipe import DataRecipe
+from featherweight.run.doubts import TOO_GOOD
 
 ENOUGH_VALIDATION_ROWS = 5_000
-TOO_GOOD = "too good"
-"""What each warning says if rows on which a run was evaluated may be known from a training."""
 _MOST_REPLACED = 12
 """Number of labels in a command that writes them otherwise."""
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.data.split_warnings import TOO_GOOD
 from featherweight.evaluation.differences import Difference
 from featherweight.evaluation.run_groups import (
     changed_data,
@@ -21,6 +20,7 @@ from featherweight.evaluation.run_groups import (
 from featherweight.evaluation.seeds import pooled_spread
 from featherweight.formatting import counted, in_sentence
 from featherweight.run.best import without_test_set
+from featherweight.run.doubts import TOO_GOOD
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:

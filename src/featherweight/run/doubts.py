@@ -9,6 +9,8 @@ from featherweight.errors import in_a_line
 from featherweight.formatting import in_sentence, percent, shortened
 from featherweight.hints import to_set
 
+TOO_GOOD = "too good"
+"""What each warning of a run says if rows on which it was evaluated may be known from a training."""
 _NAMED = 3
 """Classes that are named; of more, their number is said."""
 _LONGEST = 40

@@ -10,11 +10,11 @@ from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.pairs import stripped
 from featherweight.data.run_rows import rows_of_run
 from featherweight.data.sources import Rows
-from featherweight.data.split_warnings import TOO_GOOD
 from featherweight.data.splits import Splits, load_part
 from featherweight.errors import UserError, first_line
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
+from featherweight.run.doubts import TOO_GOOD
 from featherweight.run.folder import Run
 from featherweight.workflows.continuation import starts_of
 

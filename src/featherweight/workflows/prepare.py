@@ -18,7 +18,6 @@ from featherweight.data.batches import Encoded, encode
 from featherweight.data.class_names import known_label_names
 from featherweight.data.fingerprints import fingerprints_of, rows_fingerprint
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
-from featherweight.data.split_warnings import TOO_GOOD
 from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
 from featherweight.environment import quick_imports
@@ -26,6 +25,7 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
 from featherweight.hints import to_install, to_set
 from featherweight.recipe import Recipe
+from featherweight.run.doubts import TOO_GOOD
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.adaptation_texts import unseen_fingerprint
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
