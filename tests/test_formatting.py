@@ -54,3 +54,12 @@ def test_a_number_with_its_noun(number: float, thing: str, words: str) -> None:
 
 def test_a_percentage_has_the_decimals_that_its_rows_allow() -> None:
     assert (formatting.percent(0.91234, 1_999), formatting.percent(0.91234, 2_000)) == ("91.2%", "91.23%")
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "said"),
+    [(0, 10, "0%"), (611, 10**6, "under 1%"), (79, 100, "79%"), (999_999, 10**6, "over 99%"), (7, 7, "100%"),
+     (1_000_001, 10**6, "over 100%")],
+)  # fmt: skip
+def test_a_rough_share_is_zero_or_whole_only_if_it_is(part: int, whole: int, said: str) -> None:
+    assert formatting.rough_share(part, whole) == said

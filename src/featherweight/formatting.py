@@ -88,6 +88,14 @@ def below_one(value: float, digits: int) -> float:
     return min(value, 1 - 10.0**-digits) if value < 1 else value
 
 
+def rough_share(part: int, whole: int) -> str:
+    """``part`` as a whole percentage of ``whole``; "0%" and "100%" only where they are exact, else as "under 1%"."""
+    share = f"{part / whole:.0%}"
+    if (share == "0%" and part) or (share == "100%" and part != whole):
+        return {"0%": "under 1%"}.get(share, "over 99%" if part < whole else "over 100%")
+    return share
+
+
 def duration(seconds: float) -> str:
     """A duration as text, such as ``45 s``, ``12 min`` or ``2 h 5 min``."""
     if seconds < 100:

@@ -184,6 +184,17 @@ def test_repeated_texts_are_counted(tmp_path: Path) -> None:
     assert not any("validation rows repeat" in line for line in warnings)
 
 
+@pytest.mark.parametrize(("copies", "said"), [(1, False), (2, True), (9, True)])
+def test_test_rows_that_are_often_the_same_are_a_warning(tmp_path: Path, copies: int, said: bool) -> None:
+    train = write_rows(tmp_path / "train.jsonl", {"a": 9, "b": 9})
+    test = write_rows(tmp_path / "test.jsonl", {"a": 18, "b": 9}, "new ")
+    lines = Path(test).read_text("utf-8").splitlines()
+    Path(test).write_text("\n".join([*lines, *lines[:1] * copies]) + "\n", "utf-8")
+    warnings = [line for line in load_splits(recipe(train=train, test=test)).warnings if "independent" in line]
+    which = f"{copies} of {27 + copies} test rows repeat an earlier one: they are not independent, so the 95% intervals"
+    assert warnings == ([f"{which} are too narrow"] if said else [])
+
+
 def test_a_shift_set_is_read_beside_the_test(tmp_path: Path) -> None:
     labels = ("World", "Sports", "Business", "Sci/Tech")
     path = tmp_path / "numbers.csv"

@@ -12,6 +12,7 @@ from featherweight.evaluation.significance import (
     difference_in_words,
     holm,
     mcnemar_exact,
+    p_in_words,
     paired_bootstrap,
     rows_needed,
     sample_size_needed,
@@ -171,3 +172,12 @@ def test_a_stricter_level_asks_for_more_seeds():
     ]
     differences = [(0.05 / (stats.norm.isf(level / 2) + stats.norm.isf(0.2))) ** 2 for level in (0.05, 0.005)]
     assert asked == pytest.approx([3 * 0.0006 / (allowed - 1e-6) for allowed in differences], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [(0.0312, "p = 0.031"), (0.0499, "p = 0.0499"), (0.04996, "p = 0.04996"), (0.05, "p = 0.05"),
+     (0.0502, "p = 0.05"), (0.00009, "p < 0.0001"), (1.0, "p = 1")],
+)  # fmt: skip
+def test_a_p_value_is_not_rounded_across_the_level(p, words):
+    assert p_in_words(p) == words

@@ -189,6 +189,17 @@ def test_evaluate_run_repeats_what_the_run_found(finished_run: Run, tiny_data: d
     assert again["log_loss"] == pytest.approx(then["log_loss"], rel=0.05)  # in this machine's own precision
 
 
+def test_an_evaluation_on_training_rows_is_noted(finished_run: Run, tiny_data: dict[str, Path], tmp_path: Path) -> None:
+    known, new = (tiny_data[part].read_text("utf-8").splitlines(keepends=True) for part in ("train", "shift"))
+    (tmp_path / "rows.jsonl").write_text("".join([*known, *new]), "utf-8")
+    notes: list[str] = []
+    evaluate_run(finished_run, str(tmp_path / "rows.jsonl"), note=notes.append)
+    file = tmp_path / "rows.jsonl"
+    assert f"{file}: 48 of 78 rows repeat a training text of the run: the metrics may be too good" in notes
+    evaluate_run(finished_run, str(tiny_data["shift"]), note=notes.append)
+    assert not [note for note in notes if str(tiny_data["shift"]) in note and "too good" in note]
+
+
 def test_report_tells_accuracy_weight_and_proof(finished_run: Run) -> None:
     html = finished_run.report.read_text("utf-8")
     assert f"{finished_run.evaluation['test']['accuracy']:.1%} of 24 test texts" in html

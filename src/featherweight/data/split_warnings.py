@@ -27,6 +27,8 @@ from featherweight.recipe import DataRecipe
 from featherweight.run.doubts import TOO_GOOD
 
 ENOUGH_VALIDATION_ROWS = 5_000
+NOTABLE_REPETITION = 0.05
+"""The share of evaluated rows with an earlier text from which on there is a warning."""
 _MOST_REPLACED = 12
 """Number of labels in a command that writes them otherwise."""
 
@@ -51,6 +53,7 @@ def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapp
         *([alike] if alike else []),
         *_validation_warnings(validation),
         *_repetition_warnings(train, {name: rows for name, rows in parts.items() if rows is not None}),
+        *(_alike_rows_warning("validation", validation) if test is None else _alike_rows_warning("test", test)),
         *_perturbation_warnings(test, shift),
     ]
 
@@ -142,6 +145,15 @@ def _repetition_warnings(train: Rows, parts: Mapping[str, Rows]) -> list[str]:
         for name, count in counts.items()
         if count
     ]
+
+
+def _alike_rows_warning(name: str, rows: Rows) -> list[str]:
+    """A list with a warning if at least ``NOTABLE_REPETITION`` of ``rows`` have the text of another one; else []."""
+    count = len(rows) - len(set(map(stripped, rows.texts)))
+    if not count or count < NOTABLE_REPETITION * len(rows):
+        return []
+    which = f"{count:,} of {counted(len(rows), f'{name} row')} {'repeats' if count == 1 else 'repeat'} an earlier one"
+    return [f"{which}: they are not independent, so the 95% intervals are too narrow"]
 
 
 def _perturbation_warnings(test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:

@@ -18,6 +18,7 @@ from featherweight.evaluation.seeds import (
     pooled_spread,
 )
 from featherweight.evaluation.significance import (
+    ALPHA,
     difference_in_words,
     holm,
     p_in_words,
@@ -25,7 +26,6 @@ from featherweight.evaluation.significance import (
     sample_size_needed,
 )
 
-ALPHA = 0.05
 Pair = tuple[str, str]
 Verdict = Literal["significant", "these_runs_only", "not_significant"]
 Correct = Mapping[str, NDArray[np.bool_]]

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm
 
+ALPHA = 0.05
+"""The level below which a p-value is significant."""
+
 
 def paired_bootstrap(
     correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
@@ -133,8 +136,14 @@ def difference_in_words(name_a: str, name_b: str, bootstrap: Mapping[str, float]
 
 
 def p_in_words(p: float) -> str:
-    """A p-value as text with two significant digits, such as ``p = 0.031``."""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+    """A p-value as text, such as ``p = 0.031``."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p_digits(p)}"
+
+
+def p_digits(p: float) -> str:
+    """A p-value with two significant digits, or with more if rounding would move it to the other side of 0.05."""
+    texts = (f"{p:.{digits}g}" for digits in range(2, 18))
+    return next(text for text in texts if (float(text) < ALPHA) == (p < ALPHA))
 
 
 def _paired(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

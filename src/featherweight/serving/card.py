@@ -12,7 +12,7 @@ from typing import Any
 
 from featherweight.backbone.adapted import frozen_in_words
 from featherweight.files import read_object
-from featherweight.formatting import counted, percent, without_paths
+from featherweight.formatting import counted, percent, rough_share, without_paths
 from featherweight.inference.exported import FILE as EXPORT
 from featherweight.inference.exported import is_export, training_of
 from featherweight.recipe.loading import read_recipe
@@ -87,7 +87,7 @@ def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Map
         facts.append(["Adapter", _adapter(lora)])
     if weigh.get("total"):
         budget = weigh.get("budget")
-        of = f" ({weigh['total'] / budget:.0%} of the budget of {budget:,})" if budget else ""
+        of = f" ({rough_share(weigh['total'], budget)} of the budget of {budget:,})" if budget else ""
         facts.append(["Trained parameters", f"{weigh['total']:,}{of}"])
     rows = {part: values.get("rows") for part, values in (environment.get("data") or {}).items()}
     if rows.get("train"):

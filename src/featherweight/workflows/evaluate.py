@@ -17,6 +17,7 @@ from featherweight.inference.exported import classes_and_thresholds, is_export
 from featherweight.recipe import DataRecipe, EvaluationRecipe
 from featherweight.run.folder import Run, refuse_adapter
 from featherweight.task.interface import SINGLE_LABEL, Task
+from featherweight.workflows.leaks import evaluation_notes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +70,8 @@ def evaluate_run(
     """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the training data; ``gaps``
-    are the arguments ``drop_empty``, ``overrides`` and ``note`` of ``labelled_rows``. Raises UserError if the run is
+    are the arguments ``drop_empty``, ``overrides`` and ``note`` of ``labelled_rows``; ``note`` also tells if ``data``
+    has training texts of the run. Raises UserError if the run is
     unfinished, or the set has a label that is not a class of the run.
     """
     if data is None:
@@ -83,6 +85,9 @@ def evaluate_run(
     )
     labels = classes_and_thresholds(run.folder)["labels"]
     rows = labelled_rows(run.recipe.data, labels, data, text, label, further=further, **gaps)
+    if (note := gaps.get("note")) and not is_export(run.folder):
+        for line in evaluation_notes(run, labels, rows):
+            note(f"{data}: {line}")
     with quick_imports():
         from featherweight.inference.classifier import Classifier
     return figures_on(rows, Classifier.load(run.folder, merge=False))

@@ -10,6 +10,7 @@ from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.pairs import stripped
 from featherweight.data.run_rows import rows_of_run
 from featherweight.data.sources import Rows
+from featherweight.data.split_warnings import repeated_rows
 from featherweight.data.splits import Splits, load_part
 from featherweight.errors import UserError, first_line
 from featherweight.formatting import counted
@@ -36,6 +37,21 @@ def teacher_leaks(folder: Path, theirs: Recipe, labels: Sequence[str], recipe: R
     remedy = "a teacher with the same data and seed has the same split"
     found = _leaks(folder, "a teacher", theirs, labels, remedy, recipe, splits)
     return [*found, *_of_starts(theirs, f"the run that the teacher {folder} started from", remedy, recipe, splits)]
+
+
+def evaluation_notes(run: Run, labels: Sequence[str], rows: Rows) -> list[str]:
+    """A note if ``rows``, on which the finished ``run`` is evaluated, have training texts of it; else an empty list.
+
+    ``labels`` are the classes of the run. If its training rows cannot be read any more, or have changed, there is none.
+    """
+    try:
+        train = rows_of_run(run, "train", labels, lambda rows: _difference(run, rows))
+    except UserError:
+        return []
+    count = repeated_rows(rows, train)
+    repeat = "repeats" if count == 1 else "repeat"
+    which = f"{count:,} of {counted(len(rows), 'row')} {repeat} a training text of the run"
+    return [f"{which}: the metrics may be {TOO_GOOD}"] if count else []
 
 
 def _of_starts(theirs: Recipe, role: str, remedy: str, recipe: Recipe, splits: Splits) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.differences import Difference
+from featherweight.evaluation.significance import p_digits
 from featherweight.report.comparison.tables import accuracy, percent
 from featherweight.report.style import (
     BLUE,
@@ -87,7 +88,7 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
     axes.set_xlabel("points of subset accuracy" if any(pair.micro_f1 for pair in pairs) else "points of accuracy")
     column(axes, 0.62, "points", [f"{100 * pair.difference:+.2f}" for pair in pairs], strong=True)
     greater = [max(pair.corrected, pair.seeds_p_value or 0.0) for pair in pairs]
-    column(axes, 1.25, "p", ["<0.0001" if p < 1e-4 else f"{p:.2g}" for p in greater])
+    column(axes, 1.25, "p", ["<0.0001" if p < 1e-4 else p_digits(p) for p in greater])
 
 
 def draw_frontier(axes: Axes, comparison: Comparison) -> None:

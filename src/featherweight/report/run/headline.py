@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from featherweight.backbone.adapted import frozen_in_words
-from featherweight.formatting import counted, duration, percent, without_paths
+from featherweight.formatting import counted, duration, percent, rough_share, without_paths
 from featherweight.report.run.contents import Contents
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import ACCURACY, metrics_of
@@ -54,7 +54,7 @@ def facts(run: Contents) -> list[Fact]:
     shown = _metrics(*run.evaluated) if run.evaluated else []
     if run.weigh:
         total, budget = run.weigh["total"], run.weigh.get("budget")
-        note = f"{total / budget:.0%} of the budget of {budget:,}" if budget else "each tensor counted once"
+        note = f"{rough_share(total, budget)} of the budget of {budget:,}" if budget else "each tensor counted once"
         shown.append(Fact("Trained parameters", f"{total:,}", note))
     return shown + _backbone(run) + _time(run)
 
