@@ -14,12 +14,13 @@ from support.report_pages import PICTURES, Page, page_of
 
 from featherweight.cli.tables import figures_line
 from featherweight.errors import UserError
-from featherweight.evaluation.metrics import evaluate
+from featherweight.evaluation.metrics import calibration_error, evaluate, reliability
 from featherweight.report.run import headline
 from featherweight.report.run.bars import shown_classes
 from featherweight.report.run.contents import read_contents
 from featherweight.report.run.page import write_report
 from featherweight.report.run.plots import draw_plots
+from featherweight.report.run.reliability import error_by_chance
 from featherweight.report.style import VARIABLES
 from featherweight.run.best import decided_by_validation, without_test_set
 from featherweight.run.figures import class_figure
@@ -205,6 +206,22 @@ def test_a_temperature_at_the_end_of_its_range_is_not_called_calibration(tmp_pat
     figures["test"]["temperature"] = temperature
     (folder / "evaluation.json").write_text(json.dumps(figures))
     assert ("the probabilities are not calibrated" in page_of(folder).text) == said
+
+
+@pytest.mark.parametrize("rows", [24, 240])
+def test_the_calibration_error_of_right_probabilities_is_that_of_labels_that_follow_them(rows):
+    draw = np.random.default_rng(rows)
+    scores = np.exp(3 * draw.normal(size=(rows, 4)))
+    shares = scores / scores.sum(axis=1, keepdims=True)
+    labels = ((shares.cumsum(axis=1) > draw.random((rows, 1))).argmax(axis=1) for _ in range(400))
+    found = [calibration_error(reliability(shares, drawn)) for drawn in labels]
+    assert error_by_chance(reliability(shares, np.zeros(rows, int))) == pytest.approx(np.mean(found), rel=0.05)
+
+
+def test_the_page_says_how_large_the_calibration_error_is_by_chance_on_few_rows(tmp_path):
+    few, many = (page_of(fabricate(tmp_path / f"{rows}", rows=rows)).text for rows in (48, 60_000))
+    assert re.search(r"Even right probabilities would have a calibration error of about \d+\.\d% on 48 rows", few)
+    assert "Even right probabilities" not in many
 
 
 def test_one_wrong_row_among_many_is_not_rounded_away(tmp_path):

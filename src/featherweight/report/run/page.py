@@ -14,11 +14,14 @@ from featherweight.report.run.bars import MOST_CLASSES, NONE
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import available, title_of
+from featherweight.report.run.reliability import error_by_chance
 from featherweight.report.run.soup import soup_table
 from featherweight.report.style import drawing, to_svg
 from featherweight.run.best import decided_by_validation, metric_of
 from featherweight.run.figures import SCALED, at_the_limit, class_figure
 
+NOTABLE_BY_CHANCE = 0.01
+"""From this calibration error on, that of right probabilities is worth a sentence."""
 LONGEST_TEXT = 600
 """Maximum number of characters of a misclassified text in the table."""
 
@@ -63,6 +66,7 @@ def render(run: Contents) -> str:
         verification=_verification(run),
         several=run.several,
         numbering=_numbering(run),
+        by_chance=_error_by_chance(run),
         at_the_limit=bool(run.evaluated and at_the_limit(run.evaluated[1]["temperature"])),
         confused=most_confused(run.evaluated[1]) if run.evaluated and not run.several else [],
         scaled=SCALED,
@@ -71,6 +75,16 @@ def render(run: Contents) -> str:
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )
+
+
+def _error_by_chance(run: Contents) -> str:
+    """The calibration error of right probabilities on so few rows, in percent; empty if it is small.
+
+    It is not known for several labels per text, because the labels of a text are not independent.
+    """
+    bins = run.evaluated[1].get("reliability_scaled") if run.evaluated and not run.several else None
+    expected = error_by_chance(bins) if bins else 0.0
+    return f"{expected:.1%}" if expected >= NOTABLE_BY_CHANCE else ""
 
 
 def _numbering(run: Contents) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,24 @@ if TYPE_CHECKING:
 
 FEWEST_ROWS = 5
 """Bins with fewer rows are drawn as faint dots without a line, because their accuracy is mostly chance."""
+
+
+def error_by_chance(bins: list[dict[str, Any]]) -> float:
+    """The expected calibration error of probabilities that are right, on as many answers as ``bins`` have.
+
+    In a bin of n answers the number of right ones is then binomial. Its mean absolute deviation from n p is
+    2 v C(n, v) p^v (1 - p)^(n - v + 1) with v = floor(n p) + 1 (de Moivre; Diaconis & Zabell 1991).
+    """
+    filled = [b for b in bins if b["rows"]]
+    return sum(_mean_deviation(b["rows"], b["confidence"]) for b in filled) / sum(b["rows"] for b in filled)
+
+
+def _mean_deviation(n: int, p: float) -> float:
+    v = math.floor(n * p) + 1
+    if not 0 < p < 1 or v > n:
+        return 0.0
+    ways = math.lgamma(n + 1) - math.lgamma(v + 1) - math.lgamma(n - v + 1)  # logarithms: n may be thousands
+    return 2 * v * math.exp(ways + v * math.log(p) + (n - v + 1) * math.log1p(-p))
 
 
 def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True) -> None:
