@@ -116,7 +116,7 @@ def _numbers(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64])
         axes.annotate(
             f"{counts[i, j]:,}", (j, i), (0, 5), textcoords="offset points", size=size, weight=weight, **style
         )
-        axes.annotate(percentage(shares[i, j], 1), (j, i), (0, -7), textcoords="offset points", size=7, **style)
+        axes.annotate(percentage(float(shares[i, j]), 1), (j, i), (0, -7), textcoords="offset points", size=7, **style)
 
 
 def _name_axes(axes: Axes, labels: list[str]) -> None:
