@@ -8,7 +8,7 @@ weights, so that no training of another recipe, or of other rows or weights, is 
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import shutil
 import time
 import tomllib
@@ -27,7 +27,6 @@ from featherweight.run.best import figure, rank
 from featherweight.run.cleanup import remove
 from featherweight.run.folder import read_history
 from featherweight.run.lock import TakenError, locked, only_user
-from featherweight.workflows.process_context import call_with_environment, training_context
 
 if TYPE_CHECKING:
     from featherweight.training.listeners import Listener, Record
@@ -101,17 +100,15 @@ def train_in_a_process(
     _remove_another(folder, recipe, inputs)
     if (folder / DONE).is_file():
         return float(read_object(folder / DONE)["value"])
-    context = training_context()
+    context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    arguments = (recipe.to_toml(), folder, there, logits)
-    process = context.Process(target=call_with_environment, args=(dict(os.environ), _train, *arguments))
+    process = context.Process(target=_train, args=(recipe.to_toml(), folder, there, logits))
+    process.start()
+    there.close()
     try:
-        process.start()
-        there.close()
         return _follow(here, goes_on)
     except EOFError:
-        if process.pid:
-            process.join()
+        process.join()
         raise Ended(
             f"{folder}: the process of the training ended with exit code {process.exitcode}, perhaps for lack of "
             "memory; a smaller training.batch_size needs less"
@@ -120,8 +117,7 @@ def train_in_a_process(
         # After a signal or an error the process still trains; it then writes a checkpoint and ends.
         if process.is_alive():
             process.terminate()
-        if process.pid:
-            process.join()
+        process.join()
 
 
 def wait_until_free(folder: Path, seconds: float, begins: Callable[[], None]) -> None:
