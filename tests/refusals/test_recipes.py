@@ -55,7 +55,6 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("training.r_drop=-1", "training.r_drop: must be at least 0"),
     ("training.r_drop=1", "training.r_drop = 1 compares two passes with dropout, but the recipe has no dropout"),
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),
-    ('evaluation.shift=["test"]', "'test' is the name of a part of the data; for a file or folder, write './test'"),
     ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is not a known perturbation"),
     ('evaluation.shift=["test"]', "evaluation.shift: 'test' is the name of the run's own test rows"),
     ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub does not answer"),

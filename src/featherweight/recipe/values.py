@@ -92,11 +92,8 @@ def check_layers(spec: str) -> str:
 def check_shift(source: str) -> str:
     """Return ``source``, an item of ``evaluation.shift`` (further test sets), unchanged.
 
-    Raises ValueError if it names an unknown perturbation of the test set, such as ``perturbed:colours``, or is the name
-    of a part of the data: the results of a shift set have its name, and would replace those of this part.
+    Raises ValueError if it names an unknown perturbation of the test set, such as ``perturbed:colours``.
     """
-    if source in ("validation", "test"):
-        raise ValueError(f"{source!r} is the name of a part of the data; for a file or folder, write './{source}'")
     if source.startswith(PERTURBED) and source.removeprefix(PERTURBED) not in PERTURBATIONS:
         raise ValueError(
             f"{source!r} is not a known perturbation; use one of "
