@@ -246,17 +246,43 @@ def test_an_adaptation_to_further_texts_says_so_and_is_no_other(
     assert marker["texts"]["without_labels"] == 4
     assert marker["texts"]["rows"] + marker["texts"]["held_out"] == len(trained) + 4
     adapted = read_adapted(tmp_path / "out")
-    assert adapted and f"on {adapted.texts.rows} training texts and further texts" in adapted.in_words()
+    assert adapted and f"on {adapted.texts.rows} texts, of which some are no training texts" in adapted.in_words()
     assert cli(*words, *texts, "--resume").code == 0
     for others in ([], texts[:2]):
         refused(cli, *words, *others, "--resume", naming="the further texts have changed since")
     # For a training on the same rows, these are no other texts than its own: validation and test texts were left out.
     recipe = tiny_recipe(backbone={"name": str(tmp_path / "out")})
     assert adaptation_notes(resolve_backbone(recipe.backbone), load_splits(recipe)) == [adapted.in_words()]
-    # Rows that are test rows only now may be among the further texts.
-    now = load_splits(recipe.with_values(data={"test": None}))
+    # With fewer or changed rows to evaluate nothing is unknown; new test rows may be among the further texts.
+    fewer = recipe.with_values(data={"test": ""}, evaluation={"shift": []})
+    changed = recipe.with_values(evaluation={"shift": ["perturbed:typos"]})
+    for known in (fewer, changed):
+        assert len(adaptation_notes(resolve_backbone(recipe.backbone), load_splits(known))) == 1
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"text": "new 1", "label": "bird"}\n', "utf-8")
+    now = load_splits(recipe.with_values(data={"test": str(other)}))
     warned = adaptation_notes(resolve_backbone(recipe.backbone), now)[1]
-    assert "further texts that were compared with other validation and test texts than those of this run" in warned
+    assert "further texts that were not compared with all validation and test texts of this run" in warned
+
+
+def test_test_rows_without_labels_are_no_further_texts(tiny_recipe: Any, tmp_path: Path) -> None:
+    test = tmp_path / "test.csv"
+    test.write_text("id,text\n1,new 1\n2,new 2\n", "utf-8")
+    more = tmp_path / "more.txt"
+    more.write_text("__label__\nnew 1\nnew 3\n0 is a number\nsee you @ noon\n", "utf-8")
+    recipe = tiny_recipe(data={"test": str(test), "text": ["text"]})
+    chosen = adaptation_texts(load_splits(recipe), recipe.data, [str(more)], recipe.seed)
+    assert chosen.further is not None
+    assert "new 3" in chosen.further.texts and "new 1" not in chosen.further.texts
+
+
+def test_how_further_texts_were_read_is_told(tiny_recipe: Any, tmp_path: Path) -> None:
+    more = tmp_path / "more.txt"
+    more.write_bytes("caf\xe9 one\ncaf\xe9 two\n".encode("latin-1"))
+    recipe = tiny_recipe(data={"text": ["text"]})
+    chosen = adaptation_texts(load_splits(recipe), recipe.data, [str(more)], recipe.seed)
+    assert any("bytes are no" in note for note in chosen.notes)
+    assert chosen.notes[-1] == f"{more}: 2 of 2 further texts are used"
 
 
 def test_long_texts_are_read_to_their_end(tiny_recipe: Any, tiny_backbones: dict[str, Path]) -> None:

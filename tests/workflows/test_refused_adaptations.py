@@ -59,6 +59,8 @@ def test_wrong_arguments_in_python_are_refused(tiny_recipe: Any, tmp_path: Path)
     for texts in (3, [b"more.txt"], [["more.txt"]]):
         with pytest.raises(UserError, match="texts takes the paths of files with further texts, not "):
             adapt_backbone(tiny_recipe(), "bert", texts=texts)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="texts: a name is empty"):
+        adapt_backbone(tiny_recipe(), tmp_path / "bert", texts="")
     for file in (tmp_path / "more.txt", str(tmp_path / "more.txt")):
         with pytest.raises(UserError, match=rf"^{file}: no such file"):
             adapt_backbone(tiny_recipe(), tmp_path / "bert", texts=file)

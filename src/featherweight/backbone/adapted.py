@@ -35,11 +35,11 @@ class Texts(Checked):
     held_out: Count
     """Number of texts that were not trained on, but used to measure the loss before and after."""
     without_labels: Count = 0
-    """How many texts of both numbers were given beside the training texts."""
+    """How many of the texts that were trained on or held out are further texts, which needed no labels."""
     fingerprint: Label
     """SHA-256 of all texts of the training split; ``rows`` and ``held_out`` count two parts of it and further texts."""
-    unseen: Label | None = None
-    """SHA-256 of all validation, test and shift texts, which are no further texts; None without further texts."""
+    unseen: tuple[Label, ...] = ()
+    """SHA-256 of the validation, test and shift texts that were left out of further texts; empty without these."""
 
 
 class Adapted(Checked):
@@ -66,7 +66,7 @@ class Adapted(Checked):
         """The adaptation as a clause for logs, reports and model cards."""
         texts = counted(self.texts.rows, "training text")
         if self.texts.without_labels:
-            texts = f"{self.texts.rows:,} training texts and further texts"
+            texts = f"{self.texts.rows:,} texts, of which some are no training texts"
         return (
             f"the backbone was adapted: all parameters of {self.source.name} were trained further as a masked language "
             f"model on {texts} ({counted(self.epochs, 'epoch')}); some contests forbid this"

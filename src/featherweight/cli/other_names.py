@@ -46,6 +46,7 @@ SAME_OPTION = {
     "--out": OUT,
     "--to": ("format", "target", "type", "as"),
     "--host": ("bind", "address", "ip", "hostname", "listen"),
+    "--texts": ("unlabeled", "unlabelled", "corpus", "further", "unsupervised"),
     "--data": ("test", "test_file", "input", "input_file", "file", "dataset"),
     "--id": ("id_column", "id_col", "key", "index", "index_col"),
     "--force": ("overwrite", "replace", "yes"),

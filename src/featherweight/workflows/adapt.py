@@ -83,6 +83,8 @@ def adapt_backbone(
     files = [texts] if isinstance(texts, str | Path) or not is_iterable(texts) else list(texts)
     for file in files:
         require_path(file, "texts", "the paths of files with further texts")
+        if not str(file):
+            raise UserError("texts: a name is empty; name a file of further texts")
     out, settings = Path(out), settings or AdaptationSettings()
     if settings.max_length is not None:
         recipe = recipe.with_values(data={"max_length": settings.max_length})

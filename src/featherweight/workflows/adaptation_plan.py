@@ -15,7 +15,7 @@ from featherweight.errors import UserError
 from featherweight.files import read_object, write_json
 from featherweight.formatting import shortened
 from featherweight.recipe import Recipe
-from featherweight.workflows.adaptation_texts import AdaptationTexts, unseen_fingerprint
+from featherweight.workflows.adaptation_texts import AdaptationTexts
 
 SETTINGS = "settings.json"
 """The plan of an unfinished adaptation, in its folder ``<out>.part``."""
@@ -26,7 +26,7 @@ _PRECISION = "training.precision"
 _KEYS = ("epochs", "learning_rate", "batch_size", "max_length", "long", "window_overlap", "seed", _PRECISION)
 _FURTHER = "further"
 _UNSEEN = "unseen"
-"""The keys for the further texts, and for the texts that may be in none of them; missing without further texts."""
+"""The keys for the further texts, and for the parts whose texts were left out; missing without further texts."""
 _TEXTS = {
     "fingerprint": "the training texts",
     _UNSEEN: "the validation, test or shift texts",
@@ -49,7 +49,7 @@ def plan_of(
     long = {"long": data.long, "window_overlap": data.window_overlap} if data.join == "pair" else {}
     further = {}
     if texts.further is not None:
-        further = {_FURTHER: texts_fingerprint(texts.further), _UNSEEN: unseen_fingerprint(splits)}
+        further = {_FURTHER: texts_fingerprint(texts.further), _UNSEEN: texts.unseen}
     return {
         "backbone": {"name": backbone.name, "sha256": backbone.sha256, **entry(read_adapted(backbone.folder))},
         "epochs": training.epochs,

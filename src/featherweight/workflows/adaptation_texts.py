@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from featherweight.data.fingerprints import texts_fingerprint
 from featherweight.data.pairs import Text, stripped
+from featherweight.data.perturbations import is_perturbed
+from featherweight.data.readers.columns import stored, taken
+from featherweight.data.source_tables import source_of_test
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits
 from featherweight.data.text_pieces import text_pieces
@@ -29,9 +34,11 @@ class AdaptationTexts:
     train: Rows
     held_out: Rows
     further: Rows | None
-    """All further texts that are in one of the two; None if none were given."""
+    """All further texts that are in one of the two; None if no files of further texts were given."""
+    unseen: list[str]
+    """The fingerprints of the parts whose texts are left out; empty without further texts."""
     notes: list[str]
-    """How many texts were left out, and why."""
+    """How the further texts were read, and how many texts were left out, and why."""
 
 
 def adaptation_texts(splits: Splits, data: DataRecipe, further: Sequence[str], seed: int) -> AdaptationTexts:
@@ -41,48 +48,70 @@ def adaptation_texts(splits: Splits, data: DataRecipe, further: Sequence[str], s
     source). A further text is also left out if it is empty, or stands in the training rows or in the further texts
     before it. Raises UserError if too few texts are left, or if a file cannot be read.
     """
-    unseen = _unseen(splits)
-    own = [text for text in splits.train.texts if stripped(text) not in unseen]
+    others = [splits.validation, *splits.shift.values(), *_test_rows(splits, data)]
+    unseen = {_key(text) for rows in others for text in rows.texts}
+    train = splits.train
+    places = [place for place, text in enumerate(train.texts) if _key(text) not in unseen]
     notes = []
-    if left_out := len(splits.train) - len(own):
+    if left_out := len(train) - len(places):
         notes.append(f"{left_out:,} training texts are left out: they are also validation or test texts")
-    added, told = _further(further, data, unseen | {stripped(text) for text in own})
-    texts = [*own, *added]
-    count = max(1, round(HELD_OUT * len(texts)))
-    if len(texts) <= count:
-        left = f"{len(own)} training texts are in no other set (validation, test, shift)"
-        raise UserError(f"{splits.train.origin}: {left}; an adaptation needs at least 2, so add texts")
-    order = np.random.default_rng([seed, 24]).permutation(len(texts))
-    rows = _rows(texts, splits.train.origin)
-    train, held_out = (rows.take(np.sort(part)) for part in (order[count:], order[:count]))
-    return AdaptationTexts(train, held_out, _rows(added, "further texts") if further else None, [*notes, *told])
+    rows, added = train.take(np.array(places, np.int64)), None
+    if further:
+        own = taken(train.texts, places)
+        added = _rows(stored(_new_texts(further, data, unseen | {*map(_key, own)}, notes)), "further texts")
+        rows = _rows(stored(chain(own, added.texts)), train.origin)
+    count = max(1, round(HELD_OUT * len(rows)))
+    if len(rows) <= count:
+        left = f"{len(places)} training texts are in no other set (validation, test, shift)"
+        raise UserError(f"{train.origin}: {left}; an adaptation needs at least 2, so add texts")
+    order = np.random.default_rng([seed, 24]).permutation(len(rows))
+    parts = (rows.take(np.sort(part)) for part in (order[count:], order[:count]))
+    known = [*evaluated_fingerprints(splits), *map(texts_fingerprint, _test_rows(splits, data))] if further else []
+    return AdaptationTexts(*parts, added, list(dict.fromkeys(known)), notes)
 
 
-def unseen_fingerprint(splits: Splits) -> str:
-    """The SHA-256 of all texts of the validation rows, the test rows and the shift sets, in alphabetical order."""
-    return texts_fingerprint(_rows(sorted(_unseen(splits)), "unseen texts"))
+def evaluated_fingerprints(splits: Splits) -> list[str]:
+    """The SHA-256 of the texts of the validation rows, of the test rows and of each shift set with texts of its own."""
+    shift = [rows for name, rows in splits.shift.items() if not is_perturbed(name)]
+    return [texts_fingerprint(rows) for rows in (splits.validation, splits.test, *shift) if rows is not None]
 
 
-def _unseen(splits: Splits) -> set[Text]:
-    others = [splits.validation, *splits.shift.values(), *([splits.test] if splits.test else [])]
-    return {stripped(text) for rows in others for text in rows.texts}
+def _test_rows(splits: Splits, data: DataRecipe) -> Iterable[Rows]:
+    """The test rows, also if they have no labels and are therefore not in ``splits``."""
+    if splits.test is not None:
+        return [splits.test]
+    source = source_of_test(data)
+    if source is None:
+        return []
+    pieces = text_pieces(source, data, split="test", rows=PIECE)
+    return [_rows(stored(text for piece in pieces for text in piece.texts), source)]
 
 
-def _further(files: Iterable[str], data: DataRecipe, known: set[Text]) -> tuple[list[Text], list[str]]:
-    """The texts of ``files`` that are not in ``known``, which gets them, and a note for each file."""
-    texts: list[Text] = []
-    notes = []
+def _new_texts(files: Iterable[str], data: DataRecipe, known: set[bytes], notes: list[str]) -> Iterator[Text]:
+    """The texts of ``files`` that are not in ``known``, which gets their keys; ``notes`` gets notes on each file."""
     for file in files:
-        before, read = len(texts), 0
+        read = used = 0
+        told: dict[str, None] = {}
         for rows in text_pieces(file, data, split="train", rows=PIECE):
             read += len(rows)
+            told.update(dict.fromkeys(rows.notes))
             for text in rows.texts:
-                if any(bare := stripped(text)) and bare not in known:
-                    known.add(bare)
-                    texts.append(text)
-        used, left = len(texts) - before, "; the others are empty or repeated, or are validation or test texts"
-        notes.append(f"{file}: {used:,} of {counted(read, 'further text')} are used{left if used < read else ''}")
-    return texts, notes
+                if any(stripped(text)) and (key := _key(text)) not in known:
+                    known.add(key)
+                    used += 1
+                    yield text
+        left = "; the others are empty or repeated, or are validation or test texts" if used < read else ""
+        notes += [
+            *told,
+            f"{file}: {used:,} of {counted(read, 'further text')} {'is' if used == 1 else 'are'} used{left}",
+        ]
+
+
+def _key(text: Text) -> bytes:
+    """A hash of ``text`` without surrounding spaces: a set of hashes takes less memory than one of long texts."""
+    bare = stripped(text)
+    parts = [bare] if isinstance(bare, str) else bare
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _rows(texts: Sequence[Text], origin: str) -> Rows:

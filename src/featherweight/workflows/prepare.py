@@ -27,7 +27,7 @@ from featherweight.hints import to_install, to_set
 from featherweight.recipe import Recipe
 from featherweight.run.doubts import TOO_GOOD
 from featherweight.task.class_weights import require_class_weights
-from featherweight.workflows.adaptation_texts import unseen_fingerprint
+from featherweight.workflows.adaptation_texts import evaluated_fingerprints
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
 from featherweight.workflows.ingredients import Ingredient, ingredients_of, notes_of, require_same_rows
 from featherweight.workflows.leaks import start_notes
@@ -180,11 +180,11 @@ def adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
         return []
     ours = rows_fingerprint(splits.train)["texts"]
     texts = [one.texts for one in (adapted, *adapted.earlier)]
-    unseen = unseen_fingerprint(splits) if any(one.unseen for one in texts) else None
+    compared = [set(one.unseen) for one in texts if one.without_labels]
     if any(one.fingerprint != ours for one in texts):
         others = "other texts than the training texts of this run"
-    elif any(one.unseen not in (None, unseen) for one in texts):
-        others = "further texts that were compared with other validation and test texts than those of this run"
+    elif any(not parts.issuperset(evaluated_fingerprints(splits)) for parts in compared):
+        others = "further texts that were not compared with all validation and test texts of this run"
     else:
         return [adapted.in_words()]
     among = f"validation and test texts may be among them, and then the metrics are {TOO_GOOD}"
