@@ -116,7 +116,8 @@ def compare_pairs(
 def _by_text(table: NDArray[Any], texts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The sums of ``table`` [seeds, rows, ...] over the rows with the same text, [seeds, texts, ...]."""
     sums = np.zeros((len(table), int(texts.max()) + 1, *table.shape[2:]), np.int64)
-    np.add.at(sums, (slice(None), texts), table)
+    for sums_of_seed, of_seed in zip(sums, table, strict=True):
+        np.add.at(sums_of_seed, texts, of_seed)
     return sums
 
 

@@ -65,9 +65,9 @@ def adaptation_texts(splits: Splits, data: DataRecipe, further: Sequence[str], s
         left = f"{len(places)} training texts are in no other set (validation, test, shift)"
         raise UserError(f"{train.origin}: {left}; an adaptation needs at least 2, so add texts")
     order = np.random.default_rng([seed, 24]).permutation(len(rows))
-    parts = (rows.take(np.sort(part)) for part in (order[count:], order[:count]))
+    kept, held_out = (rows.take(np.sort(part)) for part in (order[count:], order[:count]))
     known = [*evaluated_fingerprints(splits), *map(texts_fingerprint, _test_rows(splits, data))] if further else []
-    return AdaptationTexts(*parts, added, list(dict.fromkeys(known)), notes)
+    return AdaptationTexts(kept, held_out, added, list(dict.fromkeys(known)), notes)
 
 
 def evaluated_fingerprints(splits: Splits) -> list[str]:
