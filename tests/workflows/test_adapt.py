@@ -229,8 +229,11 @@ def test_further_texts_need_no_labels_and_no_text_is_read_twice(tiny_recipe: Any
     seen = [*chosen.train.texts, *chosen.held_out.texts]
     assert sorted(seen) == sorted([*splits.train.texts, "new 1", "new 2", "new 3", "new 4"])
     left = "; the others are empty or repeated, or are validation or test texts"
-    assert chosen.notes == [f"{further[0]}: 2 of 6 further texts are used{left}",
-                            f"{further[1]}: 2 of 4 further texts are used{left}"]  # fmt: skip
+    assert chosen.notes == [
+        f"{further[0]}: 2 of 6 further texts are used{left}",
+        f"{further[1]}: one text per line, without labels",
+        f"{further[1]}: 2 of 4 further texts are used{left}",
+    ]
 
 
 @pytest.mark.slow
