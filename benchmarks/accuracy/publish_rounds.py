@@ -20,7 +20,8 @@ from accuracy.publish import made_on, recipe_values, without_paths
 from harness.recording import save
 
 from featherweight.errors import UserError
-from featherweight.evaluation.comparison import Comparison, Round, compare_runs
+from featherweight.evaluation.comparison import Comparison, compare_runs
+from featherweight.evaluation.round import Round
 from featherweight.evaluation.run_groups import SHIFT
 from featherweight.files import write_whole
 from featherweight.report.comparison.page import write_comparison

@@ -16,6 +16,7 @@ from featherweight.evaluation.label_noise import label_noise
 from featherweight.recipe import Recipe
 from featherweight.report.noise.contents import Audit
 from featherweight.workflows.train import train
+from featherweight.workflows.training_process import train_for_validation
 
 
 def an_audit() -> Audit:
@@ -54,6 +55,11 @@ def trained_here(verb: str, recipe: str, *options: str) -> None:
     train(Recipe.load(recipe), options[1], resume=True)
 
 
+def fold_here(recipe: Recipe, folder: Path, *_: Any, logits: bool) -> float:
+    """In the place of the training of a fold in a process of its own."""
+    return train_for_validation(recipe, folder, logits=logits)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 def test_the_suite_trains_with_and_without_the_suspects(
@@ -61,6 +67,7 @@ def test_the_suite_trains_with_and_without_the_suspects(
 ) -> None:
     suite = load("accuracy.label_noise")
     monkeypatch.setattr(load("accuracy.ablation"), "featherweight", trained_here)
+    monkeypatch.setattr("featherweight.workflows.noise_audit.train_in_a_process", fold_here)
     monkeypatch.setattr(suite, "RECIPE", str(tmp_path / "tiny.toml"))
     (tmp_path / "tiny.toml").write_text(tiny_recipe(training={"max_steps": 4}).to_toml(), "utf-8")
     words = ["noise", "--data", str(tiny_data["train"]), "--rows", "40", "--validation", "12", "--folds", "2"]

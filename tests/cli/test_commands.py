@@ -136,7 +136,9 @@ def test_labels_and_paths_are_printed_as_they_are(cli: Cli, job: Path, in_this_p
     out = said(cli, "train", job, "--set", 'evaluation.shift=["[red]/[shift].csv"]', "--out", "[red]/run")
     assert "shift: [red]/[shift].csv accuracy" in out
     assert "Report: [red]/run/report.html" in out
-    assert "[/b] :cat:" in said(cli, "evaluate", "[red]/run", "--data", "[red]/[shift].csv")
+    evaluated = cli("evaluate", "[red]/run", "--data", "[red]/[shift].csv")
+    assert evaluated.code == 0 and "[/b] :cat:" in evaluated.out
+    assert "[red]/[shift].csv" in evaluated.err and "training text" in evaluated.err
     assert "50.0%  [/b] :cat:" in said(cli, "check", "[red]/[shift].csv")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.evaluation.differences import Difference
+from featherweight.evaluation.round import Round
 from featherweight.evaluation.run_groups import (
     changed_data,
     differing,
@@ -22,9 +22,6 @@ from featherweight.formatting import counted, in_sentence
 from featherweight.run.best import without_test_set
 from featherweight.run.doubts import TOO_GOOD
 from featherweight.run.folder import Run
-
-if TYPE_CHECKING:
-    from featherweight.evaluation.comparison import Round
 
 
 def not_better(pair: Difference) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.evaluation.comparison import Comparison, Round
+from featherweight.evaluation.comparison import Comparison
+from featherweight.evaluation.round import Round
 from featherweight.report.comparison.plots import DASHES, colour_of
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.curves import smooth

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featherweight.evaluation.comparison import Comparison, Round
+from featherweight.evaluation.comparison import Comparison
 from featherweight.evaluation.differences import Difference
+from featherweight.evaluation.round import Round
 from featherweight.evaluation.significance import p_digits
 from featherweight.report.comparison.tables import accuracy, percent
 from featherweight.report.style import (

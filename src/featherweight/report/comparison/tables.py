@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from featherweight.evaluation.comparison import Comparison, Round
+from featherweight.evaluation.comparison import Comparison
 from featherweight.evaluation.metrics import wilson_interval
+from featherweight.evaluation.round import Round
 from featherweight.evaluation.run_groups import SHIFT
 from featherweight.formatting import counted, duration, rounded_size
 from featherweight.formatting import percent as percent_of_rows

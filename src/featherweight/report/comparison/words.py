@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from featherweight.evaluation.comparison import Comparison, Round
+from featherweight.evaluation.comparison import Comparison
 from featherweight.evaluation.comparison_notes import not_better
 from featherweight.evaluation.differences import Difference
+from featherweight.evaluation.round import Round
 from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.formatting import QUOTED, counted, duration, in_sentence, safe_cell
 from featherweight.report.comparison.tables import (
