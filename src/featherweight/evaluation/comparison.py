@@ -82,7 +82,7 @@ class Comparison:
     @property
     def has_seed_variance(self) -> bool:
         """Whether the variance between seeds can be estimated: there are at least two more runs than rounds."""
-        return _has_seed_variance(self.rounds)
+        return pooled_spread(round_.correct for round_ in self.rounds) is not None
 
     @property
     def shift_sets(self) -> list[str]:
@@ -133,18 +133,14 @@ def _round(name: str, members: Sequence[Run], judged: Sequence[Judged], figures:
     return Round(name, tuple(members), correct, np.stack(found) if found else None, figures)
 
 
-def _has_seed_variance(rounds: Sequence[Round]) -> bool:
-    return pooled_spread(round_.correct for round_ in rounds) is not None
-
-
 def _against_baselines(
     rounds: Sequence[Round], right: Correct, found: Found, texts: NDArray[np.int64] | None
 ) -> list[Difference]:
     """The difference in mean accuracy of each round from each baseline, with its significance.
 
     ``right`` and ``found`` are ``Round.correct`` and ``Round.found`` by the names of the rounds, ``texts`` the numbers
-    of the rows' texts if some are equal. If a round is not
-    significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says so.
+    of the rows' texts if some are equal. If a round is not significantly better than a TF-IDF baseline,
+    ``Difference.words`` begins with a sentence that says so.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     named = [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own]

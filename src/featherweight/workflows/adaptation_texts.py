@@ -48,7 +48,9 @@ def adaptation_texts(splits: Splits, data: DataRecipe, further: Sequence[str], s
     source). A further text is also left out if it is empty, or stands in the training rows or in the further texts
     before it. Raises UserError if too few texts are left, or if a file cannot be read.
     """
-    others = [splits.validation, *splits.shift.values(), *_test_rows(splits, data)]
+    unlabelled = _unlabelled_test_rows(splits, data)
+    parts = (splits.validation, splits.test, unlabelled, *splits.shift.values())
+    others = [rows for rows in parts if rows is not None]
     unseen = {_key(text) for rows in others for text in rows.texts}
     train = splits.train
     places = [place for place, text in enumerate(train.texts) if _key(text) not in unseen]
@@ -66,8 +68,10 @@ def adaptation_texts(splits: Splits, data: DataRecipe, further: Sequence[str], s
         raise UserError(f"{train.origin}: {left}; an adaptation needs at least 2, so add texts")
     order = np.random.default_rng([seed, 24]).permutation(len(rows))
     kept, held_out = (rows.take(np.sort(part)) for part in (order[count:], order[:count]))
-    known = [*evaluated_fingerprints(splits), *map(texts_fingerprint, _test_rows(splits, data))] if further else []
-    return AdaptationTexts(kept, held_out, added, list(dict.fromkeys(known)), notes)
+    known = evaluated_fingerprints(splits) if further else []
+    if further and unlabelled is not None:
+        known.append(texts_fingerprint(unlabelled))
+    return AdaptationTexts(kept, held_out, added, known, notes)
 
 
 def evaluated_fingerprints(splits: Splits) -> list[str]:
@@ -76,15 +80,13 @@ def evaluated_fingerprints(splits: Splits) -> list[str]:
     return [texts_fingerprint(rows) for rows in (splits.validation, splits.test, *shift) if rows is not None]
 
 
-def _test_rows(splits: Splits, data: DataRecipe) -> Iterable[Rows]:
-    """The test rows, also if they have no labels and are therefore not in ``splits``."""
-    if splits.test is not None:
-        return [splits.test]
+def _unlabelled_test_rows(splits: Splits, data: DataRecipe) -> Rows | None:
+    """The test rows if they have no labels, and are therefore not in ``splits``; else None."""
     source = source_of_test(data)
-    if source is None:
-        return []
+    if splits.test is not None or source is None:
+        return None
     pieces = text_pieces(source, data, split="test", rows=PIECE)
-    return [_rows(stored(text for piece in pieces for text in piece.texts), source)]
+    return _rows(stored(text for piece in pieces for text in piece.texts), source)
 
 
 def _new_texts(files: Iterable[str], data: DataRecipe, known: set[bytes], notes: list[str]) -> Iterator[Text]:

@@ -16,7 +16,7 @@ from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
 from featherweight.data.class_names import known_label_names
-from featherweight.data.fingerprints import fingerprints_of, rows_fingerprint
+from featherweight.data.fingerprints import fingerprints_of, texts_fingerprint
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
 from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
@@ -178,7 +178,7 @@ def adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
     adapted = read_adapted(backbone.folder)
     if adapted is None:
         return []
-    ours = rows_fingerprint(splits.train)["texts"]
+    ours = texts_fingerprint(splits.train)
     texts = [one.texts for one in (adapted, *adapted.earlier)]
     compared = [set(one.unseen) for one in texts if one.without_labels]
     if any(one.fingerprint != ours for one in texts):
