@@ -181,9 +181,13 @@ def endings(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def empty_png_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a test that looks at pages, tables or names: PNG files are empty, because to draw them takes seconds."""
-    monkeypatch.setattr("featherweight.report.style.png_data", lambda figure: b"")
+def empty_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that looks at words, tables or names: plots are made, but not drawn, because that takes seconds."""
+
+    def savefig(figure: Any, file: Any, *, format: str, **how: Any) -> None:
+        file.write('<svg width="1pt" height="1pt"></svg>' if format == "svg" else b"")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
 
 
 @pytest.fixture

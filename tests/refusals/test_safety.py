@@ -148,7 +148,7 @@ def test_the_report_escapes_texts_labels_and_file_names(tmp_path: Path, evil: st
     assert page.text.count(evil) > 10
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 @pytest.mark.parametrize("evil", EVIL)
 def test_the_comparison_escapes_names_in_page_markdown_and_csv(tmp_path: Path, evil: str) -> None:
     test, recipe = TestSet(40), Recipe.load("r3").with_values(data={"train": evil}, backbone={"name": evil})
@@ -164,7 +164,7 @@ def test_the_comparison_escapes_names_in_page_markdown_and_csv(tmp_path: Path, e
         assert not any(cell.startswith(("=", "@")) for row in cells for cell in row)
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 def test_markdown_names_cannot_become_links_or_pictures(tmp_path: Path) -> None:
     test, recipe = TestSet(40), Recipe.load("r3").with_values(name="tfidf-svm")
     runs = [fabricate_run(tmp_path / "r3", Recipe.load("r3"), 0.9, test=test)]

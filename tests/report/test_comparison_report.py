@@ -137,7 +137,7 @@ def test_few_seeds_are_said(tmp_path):
     assert all("over rows and seeds" not in pair.words for pair in comparison.differences)
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 def test_the_files_say_what_the_comparison_says(comparison, tmp_path):
     paths = write_comparison(comparison, tmp_path / "out")
     assert {path.name for path in paths} >= {"comparison.html", "comparison.md", "comparison.csv", "differences.csv"}
@@ -157,7 +157,7 @@ def test_the_files_say_what_the_comparison_says(comparison, tmp_path):
     assert "AMD EPYC, 2 cores" in text and "Seeds: 0; 1; 2" in text and "57,362" in text
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 def test_the_page_needs_nothing_but_itself_and_escapes_names(tmp_path):
     test, recipe = TestSet(80), Recipe.load("r3")
     runs = [fabricate_run(tmp_path / "r3", recipe, 0.9, test=test)]
@@ -204,7 +204,7 @@ def test_labels_beside_the_frontier_do_not_overlap():
     assert np.mean(placed[1:4]) == pytest.approx(np.mean([0.5, 0.5, 0.51]))
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 def test_the_command_compares_and_writes(cli, fabricated_folders, tmp_path):
     answer = cli("compare", *fabricated_folders[:6], "-o", tmp_path / "out")
     assert answer.code == 0, answer.err

@@ -66,7 +66,7 @@ def test_the_headline_speaks_of_micro_f1_and_of_texts_with_exactly_their_labels(
     assert list(named)[:3] == ["Test micro-F1", "Macro-F1", "Average precision"]
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 @pytest.mark.parametrize("names", [TOXIC[:2], EMOTIONS], ids=["2", "28"])
 def test_the_page_has_a_row_a_label_whatever_their_number(tmp_path: Path, names: tuple[str, ...]) -> None:
     made = Recipe.parse({"name": "made", "task": "multi-label", "data": {"label": list(names)}})
@@ -131,7 +131,7 @@ def test_the_difference_of_micro_f1_stands_beside_with_its_interval(
     assert float(row["micro_f1_difference"]) == pytest.approx(difference)
 
 
-@pytest.mark.usefixtures("empty_png_files")
+@pytest.mark.usefixtures("empty_pictures")
 def test_tables_pages_and_the_headline_name_what_they_compare(comparison: Comparison, tmp_path: Path) -> None:
     assert "exactly right" in headline(comparison)
     first, quality, shift = tables(comparison)
