@@ -13,11 +13,13 @@ from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import Caller, called_with, for_command_line
 from featherweight.inference.exported import classes_and_thresholds, is_export
 from featherweight.recipe import DataRecipe, EvaluationRecipe
 from featherweight.run.folder import Run, refuse_adapter
 from featherweight.task.interface import SINGLE_LABEL, Task
 from featherweight.workflows.leaks import evaluation_notes
+from featherweight.workflows.rows_in_memory import as_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,19 +66,29 @@ def evaluate_splits(
     write_evaluation(folder, evaluated, shifted, temperature, settings, task, **more)
 
 
+@called_with(Caller.ARGUMENTS)
 def evaluate_run(
-    run: Run, data: str | None = None, *, text: Sequence[str] = (), label: Names = (), **gaps: Any
+    run: Run | str | Path,
+    data: Any = None,
+    *,
+    text: Names = (),
+    label: Names = (),
+    drop_empty: bool = False,
+    overrides: Sequence[str] = (),
+    note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
+    """The metrics of a finished run or an export: as stored in the run, or computed on the labelled rows ``data``.
 
-    ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the training data; ``gaps``
-    are the arguments ``drop_empty``, ``overrides`` and ``note`` of ``labelled_rows``; ``note`` also tells if ``data``
-    has training texts of the run. Raises UserError if the run is
-    unfinished, or the set has a label that is not a class of the run.
+    ``data`` is a file, a folder, a data set, or rows in memory such as a DataFrame. ``text`` and ``label`` are its
+    columns, if their names differ from those in the training data. ``drop_empty``, ``overrides`` and ``note`` are
+    arguments of ``labelled_rows``; ``note`` also tells if ``data`` has training texts of the run. Raises UserError if
+    the run is unfinished, or the rows have a label that is not a class of the run.
     """
+    run = run if isinstance(run, Run) else Run(run)
     if data is None:
         if is_export(run.folder):
-            raise UserError(f"{run.folder}: is an export, and stores no test rows; add --data FILE with labelled rows")
+            asked = "add --data FILE" if for_command_line() else "pass data"
+            raise UserError(f"{run.folder}: is an export, and stores no test rows; {asked} with labelled rows")
         refuse_adapter(run.folder)
         return run.evaluation
     # The rows come first: what is wrong with them is said before a model is loaded.
@@ -84,10 +96,18 @@ def evaluate_run(
         "" if is_export(run.folder) else f"; to teach them: featherweight train --from {quote(str(run.folder))} FILE"
     )
     labels = classes_and_thresholds(run.folder)["labels"]
-    rows = labelled_rows(run.recipe.data, labels, data, text, label, further=further, **gaps)
-    if (note := gaps.get("note")) and not is_export(run.folder):
+    with as_file(data, "evaluate_run") as (source, called):
+
+        def tell(line: str) -> None:
+            if note:
+                note(line.replace(source, called))
+
+        columns = [text] if isinstance(text, str) else list(text or ())
+        reading: dict[str, Any] = {"drop_empty": drop_empty, "overrides": overrides, "note": note and tell}
+        rows = labelled_rows(run.recipe.data, labels, source, columns, label, further=further, **reading)
+    if note and not is_export(run.folder):
         for line in evaluation_notes(run, labels, rows):
-            note(f"{data}: {line}")
+            note(f"{called}: {line}")
     with quick_imports():
         from featherweight.inference.classifier import Classifier
     return figures_on(rows, Classifier.load(run.folder, merge=False))
