@@ -214,15 +214,46 @@ def test_a_file_that_appears_in_the_meantime_is_not_replaced(
 
 
 @pytest.mark.usefixtures("as_options")
-def test_an_output_is_replaced_only_where_asked_and_the_input_may_be_it(finished_run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "data.csv"
-    path.write_text("text\napple\n", "utf-8")
+def test_an_output_is_replaced_only_where_asked(finished_run: Run, unlabelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("mine", "utf-8")
     with pytest.raises(UserError, match="exists; choose a new file, or replace it with --force"):
-        predict_file(finished_run.folder, str(path), path)
-    assert path.read_text("utf-8") == "text\napple\n"
-    predict_file(finished_run.folder, str(path), path, replace=True)
-    assert path.read_text("utf-8").startswith("row,label,p_bird")
-    assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+        predict_file(finished_run.folder, str(unlabelled), out)
+    assert out.read_text("utf-8") == "mine"
+    predict_file(finished_run.folder, str(unlabelled), out, replace=True)
+    assert out.read_text("utf-8").startswith("row,label,p_bird")
+    assert {file.name for file in tmp_path.iterdir()} == {"out.csv", unlabelled.name}
+
+
+@pytest.mark.usefixtures("as_options")
+@pytest.mark.parametrize(("source", "out"), [
+    ("data.csv", "data.csv"),
+    ("data.csv", "link.csv"),
+    ("link.csv", "data.csv"),
+    ("parts/part-*.csv", "parts/part-1.csv"),
+    ("parts", "parts/part-2.csv"),
+])  # fmt: skip
+@pytest.mark.parametrize("replace", [False, True])
+def test_the_texts_are_never_replaced_by_their_predictions(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, out: str, replace: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("parts").mkdir()
+    for name in ("data.csv", "parts/part-1.csv", "parts/part-2.csv"):
+        Path(name).write_text("text\napple\n", "utf-8")
+    Path("link.csv").symlink_to("data.csv")
+    with pytest.raises(UserError, match=f"-o {out}: is the file with the texts, which would be lost; choose a new"):
+        predict_file(finished_run.folder, source, Path(out), replace=replace)
+    assert Path(out).read_text("utf-8") == "text\napple\n"
+
+
+@pytest.mark.usefixtures("as_options")
+def test_a_sample_submission_is_not_replaced(finished_run: Run, numbered: Path, tmp_path: Path) -> None:
+    sample = tmp_path / "submission.csv"
+    sample.write_text("ID,label\n0017,bird\n", "utf-8")
+    with pytest.raises(UserError, match="is the file with the sample submission, which would be lost; choose a new"):
+        predict_file(finished_run.folder, str(numbered), sample, like=sample, replace=True)
+    assert sample.read_text("utf-8") == "ID,label\n0017,bird\n"
 
 
 def test_a_wrong_ending_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

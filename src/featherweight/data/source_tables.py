@@ -6,6 +6,7 @@ import difflib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 from featherweight.data.kept_tables import kept_table
@@ -70,6 +71,19 @@ def open_tables(
         return shard_tables(files, origin, reading_of(data, split), rows, wanted)
     require_found(source)
     return open_hub(source, split, *_hub_choice(source, data), rows=rows)
+
+
+def files_of(source: str) -> tuple[Path, ...]:
+    """The existing data files that ``source`` names: one file, or those of a folder or a pattern; empty for others."""
+    path = expanded(source)
+    try:
+        if path.is_file():
+            return (path,)
+        if path.is_dir():
+            return tuple(chain.from_iterable(_shards(path).values()))
+        return files_like(str(path))
+    except OSError:  # such as a name that is too long; reading the source gives the message
+        return ()
 
 
 def require_found(source: str) -> None:

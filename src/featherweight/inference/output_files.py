@@ -15,10 +15,11 @@ from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
-from featherweight.hints import Caller, called_with, flag
+from featherweight.hints import Caller, called_with
 from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
-from featherweight.inference.writers import FORMATS, Write, only_writer, whole_file
+from featherweight.inference.target import check_safe, check_target
+from featherweight.inference.writers import Write, only_writer, whole_file
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -76,10 +77,10 @@ def predict_file(
 
     The data may be larger than memory. It is read twice, in pieces: the first time to find all errors before anything
     is classified. ``follow`` is called with the number of rows that are done and the total number. Raises UserError for
-    a wrong file extension, an existing file, options that exclude each other, and texts or ids that cannot be used;
-    then no file is written. If it is interrupted, the pieces that are done are kept in the folder ``<out>.pieces``, and
-    the same call continues from there. Every row gets a prediction: blank and missing texts get the label of an empty
-    text, and a note says so.
+    a wrong file extension, an existing file (with ``replace`` only for one that is read), options that exclude each
+    other, and texts or ids that cannot be used; then no file is written. If it is interrupted, the pieces that are done
+    are kept in the folder ``<out>.pieces``, and the same call continues from there. Every row gets a prediction: blank
+    and missing texts get the label of an empty text, and a note says so.
     """
     source = require_source(source, "predict_file")
     require_path(out, "out", "the path of the file to write")
@@ -87,8 +88,8 @@ def predict_file(
     out, kaggle = Path(out), kaggle or like is not None
     choices = Choices(like, id_column, label_name, as_numbers, as_probabilities)
     choices.check(kaggle)
-    _check_target(out, kaggle, replace)
-    _check_safe(out, choices, kaggle, safe)
+    check_target(out, kaggle=kaggle, replace=replace, inputs={"texts": source, "sample submission": like})
+    check_safe(out, choices, kaggle=kaggle, safe=safe)
     text = [text] if isinstance(text, str) else list_of(text, "text=...", "names of columns")
 
     from featherweight.data.new_columns import read_as, with_new_columns
@@ -113,7 +114,7 @@ def predict_file(
 
     classifier = _classifier(run, peft)
     with only_writer(out):
-        _check_target(out, kaggle, replace)  # another process may have written it in the meantime
+        check_target(out, kaggle=kaggle, replace=replace)  # another process may have written it in the meantime
         with (
             _resumable(out, classifier, total, note or _print_note) as finished,
             whole_file(out, classifier.labels, safe=safe) as write,
@@ -247,31 +248,3 @@ def _columns(piece: Rows, before: int, probabilities: np.ndarray, classifier: Cl
     best = classifier.task.named(classifier.task.decide(probabilities), labels)
     columns = {"row" if piece.ids is None else "id": ids, "label": best}
     return columns | {f"p_{name}": probabilities[:, place].tolist() for place, name in enumerate(labels)}
-
-
-def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
-    named = flag("-o", str(out))
-    if str(out) == PIPE:
-        if kaggle:
-            raise UserError(f"{named}: a submission is a CSV file; name it, such as {flag('-o', 'submission.csv')}")
-        return
-    if out.suffix not in FORMATS:
-        raise UserError(f"{named}: unknown file extension; use one of {', '.join(FORMATS)}")
-    if kaggle and out.suffix != ".csv":
-        raise UserError(f"{named}: a submission is a CSV file; name it .csv")
-    if out.is_dir():
-        raise UserError(f"{named}: is a folder; choose a new file")
-    if out.exists() and not replace:
-        raise UserError(f"{named}: exists; choose a new file, or replace it with {flag('--force')}")
-    if not out.parent.is_dir():
-        raise UserError(f"{named}: the folder {out.parent} does not exist; create it first")
-
-
-def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
-    if safe and kaggle:
-        asked = flag("--kaggle" if choices.like is None else "--like")
-        raise UserError(
-            f"{flag('--safe-csv')} and {asked} exclude each other: the ids of a submission must not be changed"
-        )
-    if safe and out.suffix != ".csv":
-        raise UserError(f"{flag('--safe-csv')}: {out} is not a CSV file; leave the option out, or name a .csv file")
