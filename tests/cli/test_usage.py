@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ from featherweight.errors import UserError
     (["version"], "No such command 'version'; here it is: featherweight --version\n"),
     (["evaluate", "run", "a.csv"], "Got unexpected extra argument(s) (a.csv); here it is --data a.csv\n"),
     (["train", "a.csv", "b.csv"], "Got unexpected extra argument(s) (b.csv); here it is --test b.csv\n"),
+    (["train", "a.csv", "runs/mine"], "Got unexpected extra argument(s) (runs/mine); here it is --out runs/mine\n"),
+    (["new", "a.csv", "mine.toml"], "Got unexpected extra argument(s) (mine.toml); here it is --out mine.toml\n"),
+    (["predict", "run", "a.csv", "b.csv"], "Got unexpected extra argument(s) (b.csv); here it is --out b.csv\n"),
+    (["predict", "run", "good", "film"], "Got unexpected extra argument(s) (film); here it is --text 'good film'\n"),
+    (["predict", "run", "a good film"], "a good film: no such file; to classify this text: --text 'a good film'\n"),
+    (["predict", "run", "a good film", "-o", "a.csv"], "a good film: no such file; to classify this text: --text "),
+    (["predict", "run", "good " * 99], "good good good"),
     (["compare", "run", "-o"], "Option '-o' requires an argument.\nSee: featherweight compare --help"),
     (["check", "a.csv", "--out", "a"], "No such option: --out; here the result is printed: > FILE\n"),
     (["adapt", "a.csv", "--learning-rate", "1e-4"], "No such option: --learning-rate; here it is --lr 1e-4\n"),
@@ -76,6 +84,16 @@ def test_wrong_usage_is_one_line_and_where_to_look(cli: Cli, arguments: list[str
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith(f"featherweight: {message}")
     assert len(answer.err.splitlines()) <= 2
+
+
+def test_files_of_a_pattern_without_quotes_are_told_the_pattern(cli: Cli) -> None:
+    for name in ("part-1.csv", "part-2.csv", "part-3.csv", "other.csv"):
+        Path(name).write_text("text,label\n", "utf-8")
+    parts = ("part-1.csv", "part-2.csv", "part-3.csv")
+    quoted = "; to read several files as one table, put their pattern in quotes: {}\n"
+    assert quoted.format("'part-*.csv'") in cli("train", *parts).err
+    assert quoted.format("'part-*.csv'") in cli("predict", "run", *parts, "-o", "out.csv").err
+    assert quoted.format("'*.csv'") in cli("check", "other.csv", *parts).err
 
 
 def test_help_and_version(cli: Cli) -> None:

@@ -117,6 +117,9 @@ def command(
     if file is None:
         raise UserError('FILE is missing: pass a file of texts, or a text with --text "..."')
     if out is None and not kaggle and like is None:
+        from featherweight.data.texts import require_no_text
+
+        require_no_text(file)
         raise UserError("-o is missing: pass the file to write, such as labels.csv, labels.jsonl or labels.parquet")
     out = out or Path("submission.csv")
 

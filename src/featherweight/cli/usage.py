@@ -21,14 +21,18 @@ from featherweight.cli.other_names import (
     RUN,
     SAME_OPTION,
 )
+from featherweight.data.readers.shards import name_of
 from featherweight.errors import UserError
 from featherweight.formatting import shortened
+from featherweight.inference.writers import FORMATS
 from featherweight.recipe import Recipe
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 from featherweight.recipe.messages import expected, paths_of
 
 _OF_TRAINING = ("training.", "adapter.", "seed", "data.max_length", "data.long")
 """Beginnings of the recipe keys that have an effect on a training alone."""
+_OF_RECIPES = {"new": (".toml",), "plan": (".toml",)}
+"""The commands that write a recipe, with the ending of its name."""
 
 
 def usage_message(error: Any) -> str:
@@ -83,12 +87,39 @@ def _other_command(name: str, known: Iterable[str]) -> str:
 
 
 def _for_an_extra(given: str, error: Any) -> str | None:
-    """What to do with an argument that the command does not take: the option for it; None if there is none."""
-    options = {name for one in error.ctx.command.params for name in one.opts}
-    option = next((option for option in ("--data", "--test") if option in options), None)
-    if option is None and "--text" in options and not Path(given).exists():
-        option, given = "--text", "..."
+    """What to do with an argument that the command does not take: the option for it; None if there is none.
+
+    ``given`` are all such arguments, joined by blanks.
+    """
+    context = error.ctx
+    options = {name for one in context.command.params for name in one.opts}
+    first = context.params.get("file") or context.params.get("data") or context.params.get("recipe")
+    if first is not None and (pattern := _pattern_of(str(first), given)):
+        return f"; to read several files as one table, put their pattern in quotes: {pattern}"
+    path = Path(given)
+    if context.info_name == "predict" and first is not None:
+        option = "--out" if Path(first).exists() or path.suffix in FORMATS else "--text"
+        given = given if option == "--out" else f"{first} {given}"
+    elif "--out" in options and not path.exists() and path.suffix in ("", *_OF_RECIPES.get(context.info_name, ())):
+        option = "--out"
+    else:
+        option = next((option for option in ("--data", "--test") if option in options), None)
     return None if option is None else f"; here it is {option} {shlex.quote(given)}"
+
+
+def _pattern_of(first: str, given: str) -> str | None:
+    """A pattern for the files ``first`` and ``given``, to which a shell has probably expanded it, quoted for a shell.
+
+    None unless ``given`` are the names of two or more files, joined by blanks.
+    """
+    typed = sys.argv[1:]
+    ends = range(2, len(typed) + 1)
+    slices = (typed[start:end] for end in ends for start in range(end - 1))
+    names = next((names for names in slices if " ".join(names) == given), [])
+    files = [Path(name) for name in (first, *names)]
+    if len(files) < 3 or not all(map(Path.is_file, files)):
+        return None
+    return shlex.quote(str(name_of(files) or files[0].with_name(f"*{files[0].suffix}")))
 
 
 def _instead_of(unknown: str, error: Any) -> str | None:

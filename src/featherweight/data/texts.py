@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from os import PathLike, fspath
@@ -9,10 +10,16 @@ from typing import Any
 
 from featherweight.argument_checks import column_of, described, is_iterable, is_table, is_unordered, items_of, name_of
 from featherweight.data.pairs import Pair, Text
+from featherweight.data.readers.kinds import looks_like_file
+from featherweight.data.readers.shards import files_like
 from featherweight.data.readers.table import is_blank
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
+from featherweight.files import expanded
+from featherweight.formatting import shortened
+from featherweight.hints import for_command_line
 from featherweight.recipe import DataRecipe
 
+_SHOWN = 80  # maximum number of characters of a text in a message
 _MISSING = ("MaskedConstant", "NAType", "NaTType")
 """Types of NumPy and pandas whose only value means a missing value."""
 
@@ -86,6 +93,26 @@ def require_source(given: Any, name: str) -> str:
     texts, note = column_of(given) if is_table(given) else ("texts", "")
     instead = f"; for texts in memory write Classifier.load(run).predict({texts}){note}" if is_iterable(given) else ""
     raise UserError(f"{name} takes the path of a file or the name of a data set, not {described(given)}{instead}")
+
+
+def require_no_text(source: str) -> None:
+    """Raise UserError if ``source`` is a text to classify and not the name of data: it has blanks, and is no file.
+
+    Names of data sets on the hub have no blanks.
+    """
+    if len(source.split()) < 2 or looks_like_file(source):
+        return
+    try:
+        found = expanded(source).exists() or files_like(source)
+    except OSError:  # too long for a name
+        found = False
+    if found:
+        return
+    text, name = shortened(source, _SHOWN), in_a_line(shortened(source, _SHOWN))
+    instead = f"--text {shlex.quote(in_a_line(text))}" if text == source else '--text "..."'
+    if not for_command_line():
+        instead = "Classifier.load(run).predict([text])"
+    raise UserError(f"{name}: no such file; to classify this text: {instead}")
 
 
 def _require_sequence(given: Any, call: str) -> None:

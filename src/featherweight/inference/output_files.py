@@ -12,7 +12,7 @@ from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.argument_checks import list_of, require_path
 from featherweight.data.gaps import Blanks
-from featherweight.data.texts import inputs_of, require_source
+from featherweight.data.texts import inputs_of, require_no_text, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
 from featherweight.hints import Caller, called_with
@@ -83,6 +83,7 @@ def predict_file(
     and missing texts get the label of an empty text, and a note says so.
     """
     source = require_source(source, "predict_file")
+    require_no_text(source)
     require_path(out, "out", "the path of the file to write")
     peft = PeftOptions(labels, base, task, join).checked()
     out, kaggle = Path(out), kaggle or like is not None
