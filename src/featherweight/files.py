@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from featherweight.errors import DiskError, UserError, damaged
+from featherweight.hints import flag
 
 _RESTORE = "restore the file from a copy, or make it again"
 
@@ -23,7 +24,7 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; finish the run with --resume, or restore the file") from None
+        raise UserError(f"{path}: missing; finish the run with {flag('--resume')}, or restore the file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except RecursionError:

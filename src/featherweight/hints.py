@@ -43,8 +43,10 @@ _FLAGS = {
     "--like": "like",
     "--id": "id_column",
     "-o": "out",
+    "--out": "out",
+    "--resume": "resume=True",
 }
-"""The options of `predict`, each with the argument of ``predict_file``."""
+"""The options of `predict` and `train`, each with the argument of ``predict_file`` and ``train``."""
 _OF_KEYS = {
     "budget": "budget",
     "data.test": "test",
@@ -100,6 +102,13 @@ def to_resume(folder: Path) -> str:
     return f"featherweight train {shlex.quote(str(folder / 'recipe.toml'))} --out {shlex.quote(str(folder))} --resume"
 
 
+def to_resume_here(folder: Path) -> str:
+    """How the user resumes the training in ``folder`` that the command, or the call of ``train``, has begun."""
+    if for_command_line():
+        return f"run the same command with --resume --out {shlex.quote(str(folder))}"
+    return f"call train again with the same arguments and {flag('--out', str(folder))}, {flag('--resume')}"
+
+
 def to_install(*modules: str) -> str:
     """The command that installs the packages of ``modules``: ``pip install onnx prometheus-client``.
 
@@ -147,7 +156,7 @@ def option(name: str, values: Sequence[str] = ("COLUMN",)) -> str:
 
 
 def flag(name: str, value: str | None = None) -> str:
-    """An option of `predict`, or the argument of ``predict_file``: ``--force`` or ``replace=True``.
+    """An option of `predict` or `train`, or the argument of the Python function: ``--force`` or ``replace=True``.
 
     With a ``value`` that the user gave, ``-o labels.csv`` or ``out="labels.csv"``.
     """

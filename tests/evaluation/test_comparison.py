@@ -241,7 +241,7 @@ def test_what_a_complete_run_lacks_no_resume_brings_back(tmp_path, name):
     with pytest.raises(UserError, match=rf"{name}: missing from a complete run; restore the file, or train again"):
         compare_runs([run])
     (run / "manifest.json").unlink()
-    with pytest.raises(UserError, match=rf"{name}: missing; finish the run with --resume"):
+    with pytest.raises(UserError, match=rf"{name}: missing; finish the run with resume=True"):
         compare_runs([run])
 
 

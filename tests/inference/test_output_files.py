@@ -305,5 +305,5 @@ def test_run_reads_what_a_killed_training_left(finished_run: Run, tmp_path: Path
     run: Any = Run(folder)
     assert run.history == [{"kind": "step", "step": 1}]
     assert not run.complete
-    with pytest.raises(UserError, match=r"evaluation\.json: missing; finish the run with --resume"):
+    with pytest.raises(UserError, match=r"evaluation\.json: missing; finish the run with resume=True"):
         evaluate_run(run)

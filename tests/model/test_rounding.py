@@ -19,6 +19,7 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.long_texts import LongTexts
 from featherweight.errors import FeatherweightError
+from featherweight.hints import to_resume
 from featherweight.inference.classifier import Classifier
 from featherweight.model.engine import Engine, move_to_engine
 from featherweight.model.rounding import largest_logit, rounding_tolerance
@@ -189,5 +190,5 @@ def test_a_run_is_refused_by_the_check_that_failed(tmp_path: Path, change: dict[
     require_passed(tmp_path, {"reloaded": good["reloaded"]})
     with pytest.raises(FeatherweightError, match=message) as refused:
         require_passed(tmp_path, {name: check | change.get(name, {}) for name, check in good.items()})
-    remedy = "\nDo not use this run; to save and check again, run the same command with --resume"
+    remedy = f"\nDo not use this run; to save and check again: {to_resume(tmp_path)}"
     assert str(refused.value).endswith(remedy)

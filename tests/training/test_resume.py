@@ -248,7 +248,7 @@ def test_a_process_that_was_slower_does_not_write_over_the_run(
         return hold(folder)
 
     monkeypatch.setattr(lock, "_lock", overtaken)
-    with pytest.raises(UserError, match="--out run: contains another run"):
+    with pytest.raises(UserError, match=r'out="run": contains another run; .* resume that run with resume=True'):
         train(recipe, "run")
     assert Path("run/recipe.toml").read_text("utf-8") == "of the faster one"
 

@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from support.stops import StopAfter
 
 from featherweight.errors import UserError
+from featherweight.hints import on_the_command_line
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
@@ -221,14 +222,19 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
         patch.setattr(loop, "Clock", lambda before: Clock(before + 1000))  # as if its steps had taken so long
         train(finished_run.recipe, tmp_path / "two halves", listeners=[StopAfter(5, press_ctrl_c)])
     assert stopped.value.exit_code == 130
-    assert f"--resume --out '{tmp_path / 'two halves'}'" in str(stopped.value)
+    again = f'to resume, call train again with the same arguments and out="{tmp_path / "two halves"}", resume=True'
+    assert str(stopped.value).endswith(again)
     halves = Run(tmp_path / "two halves")
     assert not halves.complete
     with pytest.raises(UserError, match=f"train '{halves.folder}/recipe.toml' --out '{halves.folder}' --resume$"):
         verify_run(halves.folder)
-    assert _how_to_resume(halves.folder, finished_run.recipe).endswith(f"--resume --out '{halves.folder}'")
+    assert _how_to_resume(halves.folder, finished_run.recipe) == f"stopped; {again}"
+    with on_the_command_line():
+        assert _how_to_resume(halves.folder, finished_run.recipe).endswith(f"--resume --out '{halves.folder}'")
     other = finished_run.recipe.with_values(seed=1)
-    with pytest.raises(UserError, match="--resume, but the recipe differs"):
+    with pytest.raises(
+        UserError, match=r"resume=True, but the recipe differs[^-]*\nUse the arguments .*halves', resume=True\)$"
+    ):
         train(other, halves.folder, resume=True)
     train(finished_run.recipe, halves.folder, resume=True)
     assert halves.complete

@@ -16,6 +16,7 @@ from featherweight.data.readers.columns import CHUNK
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import shortened
+from featherweight.hints import flag, for_command_line
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 
@@ -120,16 +121,23 @@ def require_same_recipe(folder: Path, recipe: Recipe) -> None:
     recipe = recipe.with_values(description=original.description)
     if original == recipe:
         return
-    differences, this = _differences(original, recipe), quote(str(folder))
+    differences, differs = _differences(original, recipe), f"{folder}: {flag('--resume')}, but the recipe differs from"
     if Run(folder).complete:
+        further = f"featherweight train --from {quote(str(folder))} --set ..."
         raise UserError(
-            f"{folder}: --resume, but the recipe differs from that of this run, which is complete: {differences}\n"
-            f"To train its adapter further, start a new run from it: featherweight train --from {this} --set ..."
+            f"{differs} that of this run, which is complete: {differences}\n"
+            f"To train its adapter further, start a new run from it: {further}"
         )
-    raise UserError(
-        f"{folder}: --resume, but the recipe differs from the one that this run was started with: {differences}\n"
-        f"Use the options that it was started with, or train {quote(str(folder / 'recipe.toml'))} --out {this} --resume"
-    )
+    raise UserError(f"{differs} the one that this run was started with: {differences}\n{_to_resume_as_begun(folder)}")
+
+
+def _to_resume_as_begun(folder: Path) -> str:
+    stored = folder / "recipe.toml"
+    if for_command_line():
+        this = quote(str(folder))
+        return f"Use the options that it was started with, or train {quote(str(stored))} --out {this} --resume"
+    call = f"train({str(stored)!r}, {str(folder)!r}, resume=True)"
+    return f"Use the arguments that it was started with, or write {call}"
 
 
 def _differences(then: Recipe, now: Recipe, most: int = 3) -> str:
@@ -164,18 +172,18 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     original = Run(folder).environment
     if part := changed_part(original, environment):
         raise UserError(
-            f"{folder}: --resume, but the {part} rows have changed since this run was started\n"
+            f"{folder}: {flag('--resume')}, but the {part} rows have changed since this run was started\n"
             "Restore the original data, or train in another folder"
         )
     backbone = original.get("backbone")
     if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
         raise UserError(
-            f"{folder}: --resume, but the weights of the backbone have changed since this run was started\n"
+            f"{folder}: {flag('--resume')}, but the weights of the backbone have changed since this run was started\n"
             "Restore the original backbone, or train in another folder"
         )
     if original.get("teachers") != environment.get("teachers"):
         raise UserError(
-            f"{folder}: --resume, but the weights of a teacher have changed since this run was started\n"
+            f"{folder}: {flag('--resume')}, but the weights of a teacher have changed since this run was started\n"
             "Restore the original teachers, or train in another folder"
         )
     return _warnings(original, environment)

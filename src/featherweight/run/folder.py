@@ -11,6 +11,7 @@ from typing import Any
 from featherweight.argument_checks import require_path
 from featherweight.errors import UserError, damaged
 from featherweight.files import read_object
+from featherweight.hints import flag
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import ROWS
 from featherweight.run.other_folders import no_run_because
@@ -147,7 +148,7 @@ def missing_file(path: Path) -> UserError:
     """The error that the file ``path`` of a run is missing; what helps depends on whether the run was finished."""
     if all((path.parent / name).is_file() for name in ("manifest.json", "verification.json")):
         return UserError(f"{path}: missing from a complete run; restore the file, or train again in another folder")
-    return UserError(f"{path}: missing; finish the run with --resume, or restore the file")
+    return UserError(f"{path}: missing; finish the run with {flag('--resume')}, or restore the file")
 
 
 def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:

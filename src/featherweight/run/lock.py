@@ -11,6 +11,7 @@ from typing import IO
 
 from featherweight.errors import UserError
 from featherweight.files import disk_refusal, file_in_the_way, try_lock
+from featherweight.hints import flag
 from featherweight.run.cleanup import leftovers, remove, remove_beginnings
 from featherweight.run.folder import Run
 
@@ -79,13 +80,14 @@ def require_usable(folder: Path) -> None:
 
 
 def _require_free(folder: Path, *, resume: bool) -> None:
+    named, resumed = flag("--out", str(folder)), flag("--resume")
     if file := file_in_the_way(folder):
-        raise UserError(f"--out {folder}: {file} is not a folder; choose another folder")
+        raise UserError(f"{named}: {file} is not a folder; choose another folder")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
-        raise TakenError(f"--out {folder}: contains another run; choose a new folder, or resume that run with --resume")
+        raise TakenError(f"{named}: contains another run; choose a new folder, or resume that run with {resumed}")
     if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
-        raise UserError(f"--out {folder}: is not empty and contains no run; choose a new folder")
+        raise UserError(f"{named}: is not empty and contains no run; choose a new folder")
     if not (holds_run and Run(folder).complete):
         require_writable(folder)
 
@@ -104,7 +106,7 @@ def require_writable(folder: Path) -> None:
             Path(tempfile.mkdtemp(dir=existing)).rmdir()
     except OSError as error:
         what = "is not writable" if existing == folder else "cannot be created"
-        raise UserError(f"--out {folder}: {what}: {error.strerror}; choose another folder") from None
+        raise UserError(f"{flag('--out', str(folder))}: {what}: {error.strerror}; choose another folder") from None
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Callable, Container
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from featherweight.data.batches import Batch, collate, copied, even_batches
 from featherweight.environment import peak_memory_bytes
+from featherweight.hints import to_resume_here
 from featherweight.model.engine import return_memory
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
@@ -151,8 +151,8 @@ def _run_steps(
 
 def _raise_if_stopped(job: Job, signal_number: int, state: LoopState) -> None:
     if signal_number:
-        how = f"to resume, run the same command with --resume --out {quote(str(job.folder))}"
-        raise Interrupted(f"stopped after step {state.step}; {how}", signal_number)
+        how = to_resume_here(job.folder)
+        raise Interrupted(f"stopped after step {state.step}; to resume, {how}", signal_number)
 
 
 def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:

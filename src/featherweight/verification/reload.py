@@ -22,6 +22,7 @@ import numpy as np
 
 from featherweight.data.pairs import Text
 from featherweight.errors import FeatherweightError
+from featherweight.hints import to_resume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 _Differences = dict[str, float | None]
 """The largest difference of each tensor by name; None for a tensor that is missing or has another shape."""
-_REMEDY = "Do not use this run; to save and check again, run the same command with --resume"
 _PEFT_TEXTS = 8  # enough to detect a missing tensor; PEFT computes in fp32, which is slow
 
 
@@ -63,7 +63,7 @@ def _result_of(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = process.communicate()
     if process.returncode != 0:
         raise FeatherweightError(
-            f"{folder}: the saved adapter cannot be loaded in a new process: {err.strip()[-600:]}\n{_REMEDY}"
+            f"{folder}: the saved adapter cannot be loaded in a new process: {err.strip()[-600:]}\n{_remedy(folder)}"
         )
     result: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     require_passed(folder, result)
@@ -114,7 +114,11 @@ def require_passed(folder: Path, result: dict[str, Any]) -> None:
 
 
 def _refusal(folder: Path, problem: str) -> FeatherweightError:
-    return FeatherweightError(f"{folder}: the saved adapter is wrong: {problem}\n{_REMEDY}")
+    return FeatherweightError(f"{folder}: the saved adapter is wrong: {problem}\n{_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    return f"Do not use this run; to save and check again: {to_resume(folder)}"
 
 
 def _other_tensors_in_words(check: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process, release_gpu_memory
 from featherweight.files import write_json, write_whole
 from featherweight.formatting import counted
-from featherweight.hints import Caller, called_from, to_resume
+from featherweight.hints import Caller, called_from, for_command_line, to_resume, to_resume_here
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
@@ -137,8 +136,9 @@ def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
     if _begun(folder):
         if recipe is not None and recipe.training.soup:
             return f"stopped; to finish it: {to_resume(folder)}"
-        return f"stopped; to resume, run the same command with --resume --out {quote(str(folder))}"
-    return "stopped before the training began; run the same command again"
+        return f"stopped; to resume, {to_resume_here(folder)}"
+    again = "run the same command again" if for_command_line() else "call train again"
+    return f"stopped before the training began; {again}"
 
 
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
