@@ -76,6 +76,8 @@ def test_labels_of_every_sort(values: list[Any], options: dict[str, Any], codes:
         ([0, 4], {"names": AG, "numbered": True}, ["row 2", "4", "0 to 3"]),
         ([-1], {"names": AG, "numbered": True}, ["row 1", "-1"]),
         ([0, 2], {"carried": ("a", "b")}, ["row 2", "2", "0 to 1"]),
+        ([0, -1], {"carried": ("a", "b")}, ["row 2", "-1, which means no label", "data.empty=drop"]),
+        ([0, -1], {"names": ("b", "a"), "numbered": True}, ["row 2", "-1, which means no label", "data.empty=drop"]),
         ([0, 1], {"carried": ("a", "b"), "names": AG}, ["row 1", "'a'"]),
         ([0, 1], {"names": ("a", "b")}, ["numbers", "data.labels"]),
         ([0, 2], {"names": ("False", "True")}, ["numbers", "data.labels"]),

@@ -251,6 +251,10 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
 
 def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None:
     for row, number in enumerate(numbers, 1):
+        if number == -1:  # as in SNLI, for rows on which the annotators did not agree
+            raise UserError(
+                f"{origin}: row {row}: the label is -1, which means no label\nFill it in, or {drop_remedy()}"
+            )
         if not 0 <= number < classes:
             raise UserError(
                 f"{origin}: row {row}: unknown label {number}; the classes are numbered 0 to {classes - 1}: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,20 @@ def test_lines_are_counted_from_the_start_of_the_file(tmp_path: Path) -> None:
     source = written(tmp_path, "sep=;\n# note\ntext;label\na;x\nb\n")
     with pytest.raises(UserError, match=r"line 5: 1 field, but the first line has 2\nIf the line is no row"):
         read(source)
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_rows_without_their_last_fields_are_told_the_command_that_fills_them(tmp_path: Path, separator: str) -> None:
+    lines = ["id,text,label,note", '1,"a ""b"", é",x', '2,"c\nd",y,seen', "3,e,x"]
+    source = written(tmp_path, "\n".join(line.replace(",", separator) for line in lines) + "\n")
+    with pytest.raises(UserError, match="line 2: 3 fields, but the first line has 4\n") as refused:
+        read(source)
+    command = str(refused.value).partition("if fields are left out: ")[2]
+    command = command.replace("python", sys.executable, 1).replace("FILE", "rows.csv").replace("NEW", "filled.csv")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    rows = read(str(tmp_path / "filled.csv"))
+    assert (rows.texts[0], len(rows)) == (f'a "b"{separator} é', 3)
+    assert [rows.label_names[label] for label in rows.labels] == ["x", "y", "x"]
 
 
 def test_columns_without_a_name_and_others_called_alike_do_no_harm(tmp_path: Path) -> None:

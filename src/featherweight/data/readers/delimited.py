@@ -198,18 +198,32 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
         if len(fields) > width > 1 and not any(map(str.strip, fields[width:])):
             del fields[width:]  # some programs end each row, but not the header, with separators
         if fields and len(fields) != width:
-            remedy = f"Put fields that contain {dialect.between!r} in double quotes"
-            if len(fields) == width + 1 and line == 2 + dialect.skipped:
-                name = f"sed '1s/^/id{dialect.separator}/' FILE > NEW"
-                remedy += f"; or, if each row has a name before its fields, as in files of R, name that column: {name}"
-            if len(fields) == 1 < width:
-                remedy = "If the line is no row, such as a total, delete it; else it lacks fields, or they are cut"
-            if width == 1:
-                remedy += f"; or, if the lines above it are a title, remove them: tail -n +{line} FILE > NEW"
+            remedy = _remedy(len(fields), width, line, dialect, quoted)
             raise UserError(f"{origin}: line {line}: {_count(len(fields))}, but the first line has {width}\n{remedy}")
         if fields or (width == 1 and is_empty_line(latest)):
             yield fields or [""]
         line = reader.line_num + 1 + dialect.skipped
+
+
+def _remedy(fields: int, width: int, line: int, dialect: Dialect, quoted: bool) -> str:
+    """What to do about a line that has another number of ``fields`` than the first one, which has ``width``."""
+    if fields == 1 < width:
+        return "If the line is no row, such as a total, delete it; else it lacks fields, or they are cut"
+    if fields < width:
+        how = f"add a {dialect.between!r} for each"
+        if quoted and dialect == Dialect(dialect.separator, agreement=dialect.agreement):  # as Python's csv reads
+            mark = "" if dialect.separator == "," else f", delimiter={dialect.separator!r}"
+            rows = f"csv.reader(open(sys.argv[1], newline=''){mark})"
+            filled = f"csv.writer(sys.stdout{mark}).writerows(row + [''] * ({width} - len(row)) for row in {rows})"
+            how = f'python -c "import csv, sys; {filled}" FILE > NEW'
+        return f"If a line break in a text cuts the line, put the text in double quotes; if fields are left out: {how}"
+    remedy = f"Put fields that contain {dialect.between!r} in double quotes"
+    if fields == width + 1 and line == 2 + dialect.skipped:
+        name = f"sed '1s/^/id{dialect.separator}/' FILE > NEW"
+        remedy += f"; or, if each row has a name before its fields, as in files of R, name that column: {name}"
+    if width == 1:
+        remedy += f"; or, if the lines above it are a title, remove them: tail -n +{line} FILE > NEW"
+    return remedy
 
 
 def _without_null(lines: Iterator[str], separator: str) -> Iterator[str]:
