@@ -245,6 +245,7 @@ def test_bad_rows_leave_nothing_behind(quick: Quick, tmp_path: Path) -> None:
         ({"train": ROWS, "test": []}, "train: the part 'test' has no rows; add some, or leave it out"),
         ({"train": FRAME, "dev": FRAME[:0]}, "train: the part 'dev' has no rows; add some, or leave it out"),
         ({"train": [], "test": ROWS}, "train: the part 'train' has no rows; add some"),
+        ([], "train: the data has no rows; add some"),
     ):
         with pytest.raises(UserError) as refused:
             quick(given)

@@ -98,6 +98,8 @@ def requested(
             )
         return Request(given.name, given)
     source = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if isinstance(given, list | tuple) and not given:
+        raise UserError("train: the data has no rows; add some")
     if source is None and not is_rows(given):
         raise not_a_recipe(given, "train", "a Recipe, or data such as 'reviews.csv' or a DataFrame", "train(...)")
     rows = {} if source is not None else parquet_parts(given, "train")
