@@ -96,14 +96,12 @@ def _for_an_extra(given: str, error: Any) -> str | None:
     first = context.params.get("file") or context.params.get("data") or context.params.get("recipe")
     if first is not None and (pattern := _pattern_of(str(first), given)):
         return f"; to read several files as one table, put their pattern in quotes: {pattern}"
-    path = Path(given)
+    path, option = Path(given), next((option for option in ("--data", "--test") if option in options), None)
     if context.info_name == "predict" and first is not None:
         option = "--out" if Path(first).exists() or path.suffix in FORMATS else "--text"
         given = given if option == "--out" else f"{first} {given}"
     elif "--out" in options and not path.exists() and path.suffix in ("", *_OF_RECIPES.get(context.info_name, ())):
         option = "--out"
-    else:
-        option = next((option for option in ("--data", "--test") if option in options), None)
     return None if option is None else f"; here it is {option} {shlex.quote(given)}"
 
 

@@ -103,7 +103,7 @@ def require_no_text(source: str) -> None:
     if len(source.split()) < 2 or looks_like_file(source):
         return
     try:
-        found = expanded(source).exists() or files_like(source)
+        found = expanded(source).exists() or bool(files_like(source))
     except OSError:  # too long for a name
         found = False
     if found:
