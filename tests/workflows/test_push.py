@@ -20,6 +20,13 @@ from featherweight.workflows.push import push
 removed: list[str] = []
 """Patterns of the files that the last upload removed from the repository."""
 
+FILES = {
+    "me/bert": [".gitattributes", "README.md", "config.json", "model.safetensors"],
+    "me/earlier": ["README.md", "adapter_model.safetensors", "recipe.toml"],
+    "me/new": [".gitattributes", "README.md"],
+}
+"""The files in repositories of the hub."""
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -39,6 +46,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return ModelInfo(id=repo, private=repo != "me/public")
 
     monkeypatch.setattr(HfApi, "create_repo", create)
+    monkeypatch.setattr(HfApi, "list_repo_files", lambda self, repo, **options: [*FILES.get(repo, ())])
     monkeypatch.setattr(HfApi, "repo_info", info)
     monkeypatch.setattr(HfApi, "upload_folder", upload)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "token")
@@ -66,6 +74,14 @@ def test_private_uploads_nothing_to_a_public_repository(finished_run: Run, cli: 
     assert [asked for asked in hub if isinstance(asked[1], list)] == []  # only the repository was asked for
     push(finished_run.folder, "me/public")
     assert "README.md" in hub[-1][1]
+
+
+def test_files_of_others_in_the_repository_are_not_removed(finished_run: Run, cli: Cli, hub: list[Any]) -> None:
+    told = "me/bert: has files that Featherweight did not upload and would remove (config.json, model.safetensors)"
+    refused(cli, "push", finished_run.folder, "me/bert", naming=told)
+    assert removed == []
+    for repo in ("me/earlier", "me/new"):
+        assert push(finished_run.folder, repo).url == f"https://hub/{repo}"
 
 
 def test_a_dry_run_shows_files_and_card_without_hub_and_token(

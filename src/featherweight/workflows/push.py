@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from featherweight.argument_checks import require_path
@@ -11,6 +13,7 @@ from featherweight.backbone.hub import is_connection_error
 from featherweight.errors import FeatherweightError, HubUnreachable, UserError
 from featherweight.export.card import render_card
 from featherweight.export.shareable import require_shareable, write_shareable
+from featherweight.formatting import listed
 
 _WRITTEN = (
     "export.json", "recipe.toml", "evaluation.json", "weigh.json", "probes.json", "featherweight.json", "config.json",
@@ -87,6 +90,7 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
                 f"{repo}: exists and is public, so --private cannot hide the upload; make it private on the hub, in "
                 "its settings, or name a new repository"
             )
+        _require_own(repo, api.list_repo_files(repo, repo_type="model"))
         # An earlier export in the repository would make a run be read as this export, and the other way round.
         api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message="Upload by Featherweight", delete_patterns=list(_WRITTEN)
@@ -103,6 +107,19 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
             raise
         raise HubUnreachable(f"{repo}: the hub does not answer; try again later (--dry-run works without it)") from None
     return str(url)
+
+
+def _require_own(repo: str, files: Sequence[str]) -> None:
+    """Raise UserError if the upload would remove ``files`` of ``repo`` that Featherweight did not upload.
+
+    Each upload has a recipe.toml, so a repository without one has no files of Featherweight.
+    """
+    lost = [name for name in files if any(fnmatch(name, pattern) for pattern in _WRITTEN)]
+    if lost and "recipe.toml" not in files:
+        raise UserError(
+            f"{repo}: has files that Featherweight did not upload and would remove ({listed(lost, 3)}); "
+            "name a new repository, or remove them on the hub"
+        )
 
 
 def _refusal(repo: str, status: int) -> FeatherweightError:
