@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,26 @@ def test_an_adapter_is_not_loaded_onto_other_weights(tiny_recipe: Any, tmp_path:
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "model.safetensors")
     with pytest.raises(UserError, match="are not those of the training"):
         Classifier.load(tmp_path / "adapter")
+
+
+def test_an_adapter_whose_backbone_was_moved_is_loaded_as_the_message_says(tiny_recipe: Any, tmp_path: Path) -> None:
+    from featherweight.inference.classifier import Classifier
+
+    before, now, adapter = tmp_path / "before", tmp_path / "now", tmp_path / "adapter"
+    shutil.copytree(tiny_recipe("bert").backbone.name, before)
+    recipe = tiny_recipe("bert", backbone={"name": str(before)})
+    saved(built(recipe), adapter, recipe)
+    logits = Classifier.load(adapter).logits(["one robin"]).tolist()
+    before.rename(now)
+    told = f"adapter: its backbone, the folder {before}, is not there; move it back, or put a link to it there\nIf you"
+    with pytest.raises(UserError, match=re.escape(told)):
+        Classifier.load(adapter)
+    before.symlink_to(now)
+    assert Classifier.load(adapter).logits(["one robin"]).tolist() == logits
+    before.unlink()
+    file = adapter / "recipe.toml"
+    file.write_text(file.read_text("utf-8").replace(str(before), str(now)), "utf-8")
+    assert Classifier.load(adapter).logits(["one robin"]).tolist() == logits
 
 
 def test_a_tokenizer_without_words_is_refused(tiny_recipe: Any, tmp_path: Path) -> None:

@@ -25,6 +25,10 @@ from featherweight.recipe import BackboneRecipe
 Source = Literal["wheel", "folder", "hub"]
 
 
+class NoSuchFolder(UserError):
+    """The folder that a backbone is named after does not exist."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A backbone whose files are on this machine: ``folder`` has config, tokenizer and safetensors."""
@@ -166,7 +170,7 @@ def _source(name: str) -> Source:
         )
     looks_like_a_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or name.endswith("/")
     if looks_like_a_path:
-        raise UserError(
+        raise NoSuchFolder(
             f"backbone.name = {name}: no such folder; set it to a folder, a hub model, or one of {', '.join(WHEELS)}"
         )
     return "hub"

@@ -14,7 +14,7 @@ from featherweight.adapter.peft.folder import WEIGHTS, read_peft_folder, resolve
 from featherweight.adapter.peft.given import PeftOptions
 from featherweight.adapter.storage import adapter_files, check_adapter, load_adapter, read_description
 from featherweight.backbone.folder import has_tokenizer
-from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
+from featherweight.backbone.resolve import Backbone, NoSuchFolder, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer, saved_tokenizer
 from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError
@@ -42,7 +42,7 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
                 f"{folder / name}: missing; the saved adapter is incomplete: restore it from a copy, or train again"
             )
     recipe = Recipe.load(folder / "recipe.toml")
-    backbone = resolve_backbone(recipe.backbone)
+    backbone = _backbone(folder, recipe)
     _require_same_weights(folder, description, backbone)
     check_adapter(folder, recipe, backbone, description["labels"])
     engine = replace(engine_for(recipe, precision, device), lean=lean)
@@ -58,6 +58,19 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
     task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
     model_id = f"{recipe.name}-{_fingerprint(adapter_files(folder))}"
     return Loaded(model, recipe, float(description["temperature"]), task, model_id)
+
+
+def _backbone(folder: Path, recipe: Recipe) -> Backbone:
+    """The backbone of the adapter in ``folder``. Raises UserError if it is not on this machine or damaged."""
+    try:
+        return resolve_backbone(recipe.backbone)
+    except NoSuchFolder:
+        raise UserError(
+            f"{folder}: its backbone, the folder {recipe.backbone.name}, is not there; move it back, or put a link to "
+            "it there\n"
+            f"If you cannot, write its new folder as backbone.name into {folder / 'recipe.toml'}; "
+            "verify then reports this file as changed"
+        ) from None
 
 
 def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: Engine) -> Network:
