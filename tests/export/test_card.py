@@ -176,6 +176,27 @@ def test_the_card_of_a_graph_names_its_inputs_and_thresholds(
         if target == "onnx":
             inputs = ", `attention_mask` and `token_type_ids`" if pairs else " and `attention_mask`"
             assert f"takes `input_ids`{inputs} and gives logits; `export.json` has labels, their thresholds" in text
+            assert "Give it at most 32 tokens, with the special ones; of longer texts the run reads their first" in text
+
+
+def test_the_card_of_a_merged_export_says_how_to_get_all_labels_by_transformers(exports: Any, tiny_recipe: Any) -> None:
+    exports.add("several", tiny_recipe("bert", task="multi-label", adapter={"head": "native"}))
+    folder = exports["several", "merged"]
+    text = render_card(folder, str(folder))
+    assert "A text has a label if the sigmoid of its logit divided by the temperature is at least 0.5." in text
+    code = text.partition("With transformers alone")[2].split("```")[1].removeprefix("python")
+    shown: list[Any] = []
+    exec(code, {"print": shown.append})
+    classifier = Classifier.load(folder, precision="fp32")
+    expected = dict(zip(classifier.labels, classifier.logits(["a text"])[0], strict=True))
+    ((found,),) = shown
+    assert {each["label"]: each["score"] for each in found} == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_card_of_a_run_names_its_folder_of_the_backbone_as_it_is_found(finished_run: Run) -> None:
+    assert "in the working folder" in render_card(finished_run.folder, "me/fruit")
+    own = render_card(finished_run.folder)
+    assert "loading needs it where `recipe.toml` in this folder says" in own and "working folder" not in own
 
 
 def test_an_export_of_links_is_shared_whole_and_a_run_of_links_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from featherweight.export import gate
 from featherweight.export.card import render_card
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.exported import read_export
+from featherweight.model.text_model import TextModel
 from featherweight.task.interface import SINGLE_LABEL
 from featherweight.training.signals import Interrupted
 from featherweight.workflows.export import export_run
@@ -48,6 +49,53 @@ def test_transformers_own_pipeline_loads_a_merged_export(run: Path, exports: Exp
     assert config["calibration_temperature"] == classifier.temperature
     assert json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["model_max_length"] == 32
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1  # all are readable, not only by their owner
+
+
+def test_transformers_alone_cuts_long_texts_at_the_start_as_a_run_of_tails_does(
+    exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
+) -> None:
+    from transformers import pipeline
+
+    run = exports.add("tail", tiny_recipe("bert", data={"long": "tail"}, adapter={"head": "native"}))
+    notes: list[str] = []
+    export_run(run, "merged", tmp_path / "out", note=notes.append)
+    text = "apple pear plum " * 20 + "robin and crow " * 20
+    score = pipeline("text-classification", str(tmp_path / "out"), truncation=True, device="cpu", dtype="float32")
+    found = score(text, function_to_apply="none", top_k=None)
+    classifier = Classifier.load(tmp_path / "out", precision="fp32")
+    expected = dict(zip(classifier.labels, Classifier.load(run, precision="fp32").logits([text])[0], strict=True))
+    assert {each["label"]: each["score"] for each in found} == pytest.approx(expected, abs=1e-5)
+    assert classifier.logits([text])[0].tolist() == pytest.approx(list(expected.values()), abs=1e-5)
+    assert not [note for note in notes if "transformers alone" in note]
+
+
+@pytest.mark.parametrize(("long", "read"), [("windows", "them in windows"), ("head-tail", "their start and end")])
+def test_a_merged_export_tells_what_transformers_alone_does_not_read(
+    long: str, read: str, exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
+) -> None:
+    run = exports.add(long, tiny_recipe("bert", data={"long": long}, adapter={"head": "native"}))
+    notes: list[str] = []
+    export_run(run, "merged", tmp_path / "out", note=notes.append)
+    told = f"transformers alone reads only the first 32 tokens of longer texts, while the run reads {read}"
+    assert any(told in note for note in notes)
+    assert told in render_card(tmp_path / "out", "me/x")
+
+
+def test_the_speeds_of_run_and_export_leave_out_the_first_texts(
+    run: Path, in_process: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from featherweight.export import fresh
+
+    sizes: list[int] = []
+    compute = TextModel.logits
+    monkeypatch.setattr(TextModel, "logits", lambda self, rows, **more: sizes.append(len(rows)) or compute(self, rows))
+    export_run(run, "merged", tmp_path / "out")
+    assert sizes == [12, 2, 12]  # the export in the place of its new process; the run
+    sizes.clear()
+    (tmp_path / "texts.json").write_text(json.dumps([*TEXTS, *TEXTS]), "utf-8")
+    fresh.main(str(tmp_path / "out"), str(tmp_path / "texts.json"), str(tmp_path / "logits.npy"))
+    assert sizes == [2, 6] and len(np.load(tmp_path / "logits.npy")) == 6
+    assert json.loads(capsys.readouterr().out)["seconds"] > 0
 
 
 def test_a_merged_export_computes_in_bf16_what_it_computes_in_fp32(run: Path, exports: Exports) -> None:
@@ -190,10 +238,19 @@ def test_force_replaces_an_export_and_never_other_files(run: Path, in_process: N
     own = tmp_path / "own"
     own.mkdir()
     (own / "export.json").write_text('[{"text": "a", "label": "b"}]', "utf-8")  # the data of another program
-    for folder in (out, own):
-        with pytest.raises(UserError, match=r"exists; name a new folder$"):
+    others = ", or move out of it what is not of the export: thesis.txt"
+    for folder, remedy in ((out, others), (own, "")):
+        with pytest.raises(UserError, match=rf"exists; name a new folder{remedy}$"):
             export_run(run, "merged", folder, force=True)
     assert (out / "thesis.txt").is_file() and (own / "export.json").is_file()
+    (out / "config.json").unlink()
+    (out / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"exists; name a new folder$"):  # the thesis is not to be removed
+        export_run(run, "merged", out, force=True)
+    (out / "thesis.txt").unlink()
+    damaged = r"exists; name a new folder, or remove it, because it is a damaged export \(.*tokenizer\.json: missing"
+    with pytest.raises(UserError, match=damaged):
+        export_run(run, "merged", out, force=True)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.backbone.adapted import frozen_in_words
+from featherweight.data.long_texts import LongTexts
 from featherweight.errors import in_a_line
 from featherweight.export.shareable import base_model
 from featherweight.files import read_object
@@ -62,6 +63,8 @@ def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[
     evaluation = _read(folder, "evaluation") if target != "run" else read_json(folder / "evaluation.json")
     labels = classes_and_thresholds(folder)["labels"]
     sets = _sets(evaluation)
+    thresholds = bool(exported and exported.thresholds)
+    several = thresholds or recipe.task == "multi-label"
     return {
         "metadata": _metadata(recipe, target, evaluation.get("test"), name, license_name),
         "name": name,
@@ -80,16 +83,55 @@ def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[
         "metrics": SEVERAL_LABELS if recipe.task == "multi-label" else METRICS,
         "calibration": _calibration(evaluation),
         "limits": _limits(recipe, environment, evaluation),
-        "thresholds": bool(exported and exported.thresholds),
+        "thresholds": thresholds,
         "token_types": bool(exported and exported.token_types),
         "comparison": _comparison(folder) if target != "run" else None,
         "example": ("a text", "another text") if recipe.data.join == "pair" else "a text",
+        "for_pipeline": {"text": "a text", "text_pair": "another text"} if recipe.data.join == "pair" else "a text",
+        "long_texts": note_on_long_texts(exported.long_texts) if exported else "",
+        "several": several,
+        "rule": _rule(several, thresholds),
+        "room": _room(exported.long_texts) if exported else "",
     }
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.json"
     return read_json(path) if path.is_file() else {}
+
+
+def note_on_long_texts(long_texts: LongTexts) -> str:
+    """A clause on texts of which a pipeline of transformers reads less than the run; empty if it reads the same.
+
+    A pipeline with ``truncation=True`` can only cut texts at one end.
+    """
+    if long_texts.how not in ("head-tail", "windows"):
+        return ""
+    read = "their start and end" if long_texts.how == "head-tail" else "them in windows"
+    most = f"the first {long_texts.max_length} tokens of longer texts"
+    return (
+        f"transformers alone reads only {most}, while the run reads {read}: so their labels may differ; "
+        "with Featherweight the export reads them as the run does"
+    )
+
+
+def _rule(several: bool, thresholds: bool) -> str:
+    """A sentence that says how probabilities, and several labels of a text, follow from logits."""
+    if not several:
+        return "Probabilities are the softmax of the logits divided by the temperature."
+    least = "its threshold" if thresholds else "0.5"
+    return f"A text has a label if the sigmoid of its logit divided by the temperature is at least {least}."
+
+
+def _room(long_texts: LongTexts) -> str:
+    """A sentence that says how many tokens a graph takes, and what the run reads of longer texts."""
+    read = {
+        "head": "the run reads their first tokens",
+        "tail": "the run reads their last tokens",
+        "head-tail": "the run reads their first and last tokens",
+        "windows": "the run reads windows of so many tokens, and averages the logits",
+    }[long_texts.how]
+    return f"Give it at most {long_texts.max_length} tokens, with the special ones; of longer texts {read}."
 
 
 def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, name: str, license_name: str | None) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.backbone.loading import quiet
+from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError
 from featherweight.files import share_weights
 from featherweight.recipe import Recipe
@@ -42,15 +43,16 @@ def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperatur
     with quiet():
         classifier.save_pretrained(folder)
     share_weights(folder, "config.json")
-    _bound_length(folder, recipe.data.max_length)
+    _truncate_like(folder, LongTexts.for_evaluation(recipe))
 
 
-def _bound_length(folder: Path, most: int) -> None:
-    """Set the maximum length of the tokenizer in ``folder`` to ``most`` tokens, the maximum length of the recipe.
+def _truncate_like(folder: Path, long_texts: LongTexts) -> None:
+    """Set maximum length and truncation side of the tokenizer in ``folder``, as ``long_texts`` says.
 
-    A pipeline of transformers with ``truncation=True`` then truncates texts to this length.
+    A pipeline of transformers with ``truncation=True`` then truncates texts like the run, if the run cuts one end.
     """
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text("utf-8"))
-    settings["model_max_length"] = most
+    settings["model_max_length"] = long_texts.max_length
+    settings["truncation_side"] = "left" if long_texts.how == "tail" else "right"
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field
 from featherweight.adapter.storage import read_description
 from featherweight.backbone.adapted import Adapted
 from featherweight.data.long_texts import LongTexts
-from featherweight.errors import UserError, damaged
+from featherweight.errors import UserError, damaged, first_line
 from featherweight.files import read_object, sha256_of
+from featherweight.formatting import listed
 from featherweight.recipe.fields import unique
 from featherweight.run.checked import Checked, Count, Label, Number, require
 from featherweight.run.folder import read_json
@@ -142,6 +143,25 @@ def holds_only_an_export(path: Path) -> bool:
     except (UserError, OSError):
         return False
     return {entry.name for entry in path.iterdir()} <= {*described.files, FILE}
+
+
+def to_make_replaceable(path: Path) -> str:
+    """What to do with an export that is damaged or has other files, before another one can take its place.
+
+    Empty if ``path`` is no export, or has files of the user in a damaged export.
+    """
+    try:
+        files = read_object(path / FILE).get("files")
+    except (UserError, OSError):
+        return ""
+    if not isinstance(files, dict) or not {*WEIGHTS.values()} & files.keys():
+        return ""  # a file of another program with this name
+    others = sorted({entry.name for entry in path.iterdir()} - {*files, FILE})
+    try:
+        read_export(path)
+    except (UserError, OSError) as error:
+        return "" if others else f"remove it, because it is a damaged export ({first_line(error)})"
+    return f"move out of it what is not of the export: {listed(others)}"
 
 
 def classes_and_thresholds(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from featherweight.adapter.storage import read_description
 from featherweight.argument_checks import require_path
 from featherweight.data.run_rows import rows_of_run, training_difference
@@ -18,7 +20,7 @@ from featherweight.export import gate
 from featherweight.export.staging import OLD, PART, remove_leftovers, staging_folder
 from featherweight.files import sync_folder
 from featherweight.hints import to_install
-from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
+from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export, to_make_replaceable
 from featherweight.run.folder import Run, read_json, refuse_adapter
 from featherweight.training.signals import end_on_signals
 
@@ -102,9 +104,12 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
 
 def _require_free(target: Path, force: bool) -> None:
     """Raise UserError if ``target`` exists, unless ``force`` is set and it has only the files of an export."""
-    if os.path.lexists(target) and not (force and holds_only_an_export(target)):
-        remedy = ", or replace it by --force" if holds_only_an_export(target) else ""
-        raise UserError(f"--out {target}: exists; name a new folder{remedy}")
+    if not os.path.lexists(target) or (force and holds_only_an_export(target)):
+        return
+    if holds_only_an_export(target):
+        raise UserError(f"--out {target}: exists; name a new folder, or replace it by --force")
+    remedy = to_make_replaceable(target)
+    raise UserError(f"--out {target}: exists; name a new folder{f', or {remedy}' if remedy else ''}")
 
 
 def _require_packages(to: str) -> None:
@@ -133,9 +138,12 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
     token_types, more = gives_token_types(loaded), dict[str, Any]()
     calibration = _training_rows(folder, loaded) if to == "openvino-int8" else None
     if to == "merged":
+        from featherweight.export.card import note_on_long_texts
         from featherweight.export.merged import write_merged
 
         write_merged(loaded.model, loaded.recipe, loaded.model.labels, loaded.temperature, part)
+        if other_texts := note_on_long_texts(loaded.model.long_texts):
+            tell(other_texts)
     else:
         from featherweight.export.onnx import write_onnx
 
@@ -198,6 +206,9 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
     rows, source = _rows_to_compare(folder, classifier, tell)
     tell(f"comparing {len(rows):,} {source} with the run, in a fresh process")
     answer = gate.in_fresh_process(part, list(rows.texts))
+    classifier.model.logits(
+        rows.take(np.arange(min(2, len(rows))))
+    )  # the first texts take longer, as in export/fresh.py
     began = time.perf_counter()
     logits = classifier.model.logits(rows)
     seconds = time.perf_counter() - began
