@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from support.exports import Exports, as_exported
 from featherweight.errors import UserError
 from featherweight.export.shareable import require_shareable
 from featherweight.inference.classifier import Classifier
+from featherweight.workflows.export import export_run
 
 
 @pytest.mark.slow
@@ -121,3 +124,14 @@ def test_weights_of_which_one_byte_was_changed_are_refused(
     for use in (Classifier.load, require_shareable):
         with pytest.raises(UserError, match=rf"{weights.name}: was changed after the export; export the run again"):
             use(folder)
+
+
+def test_a_full_disk_is_told_with_the_folder(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as the writer of an ONNX graph: without a path
+
+    monkeypatch.setattr("featherweight.export.merged.write_merged", full)
+    out = tmp_path / "new" / "out"
+    with pytest.raises(UserError, match=rf"^{re.escape(str(out))}: cannot be written: No space left"):
+        export_run(run, "merged", out)
+    assert not list(tmp_path.iterdir())

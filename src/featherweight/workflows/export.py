@@ -18,7 +18,7 @@ from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.export.staging import OLD, PART, remove_leftovers, staging_folder
-from featherweight.files import sync_folder
+from featherweight.files import disk_refusal, sync_folder
 from featherweight.hints import to_install
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export, to_make_replaceable
 from featherweight.run.folder import Run, read_json, refuse_adapter
@@ -69,10 +69,12 @@ def export_run(
                     tell(lost)
                 _store_probes(part)
                 _finish(part, target, description, force)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):  # another export may be in the folder by now
             for path in new:
                 path.rmdir()
+        if isinstance(error, Exception) and (full := disk_refusal(error, target)):
+            raise full from None
         raise
     return {**description, "out": str(target)}
 
