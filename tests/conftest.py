@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.backbones import TinyBackbones
 from support.benchmarks import BENCHMARKS, Load
 from support.commands import GOOD_ROWS, Answer, Cli
@@ -22,6 +23,9 @@ from support.made_once import MadeOnce
 from featherweight.hints import on_the_command_line
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# On a busy machine examples are drawn slowly, and run slowly: neither is a fault.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 MODULES_WORTH_FREEZING = 200
 _frozen_with = 0

@@ -33,7 +33,7 @@ from featherweight.training.batch_order import StepOrder
 from featherweight.training.history import History
 
 # A busy machine is no failure, and a file may be written anew for each example.
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 SEEDS = st.integers(0, 2**31 - 1)

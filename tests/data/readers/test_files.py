@@ -88,7 +88,7 @@ def test_every_kind_plain_or_compressed_gives_the_same_rows(tmp_path: Path, kind
     assert rows.labels.dtype == "int64"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(
