@@ -37,5 +37,6 @@ def test_texts_are_served_as_python_classifies_them(case: str, tiny_recipe: Any,
         np.testing.assert_allclose(found, expected[[*order]], atol=1e-5)
     assert model.decide(expected) == [[each.label] for each in classifier.predict(texts, warn=False)]
     assert [len(text.windows) for text in tokens] == ([1, 3, 1, 3, 1] if case == "windows" else [1] * len(texts))
+    assert (model.max_tokens, model.windows) == (classifier.model.long_texts.max_length, case == "windows")
     assert [text.second is not None for text in tokens] == [case == "pairs"] * len(texts)
     assert model.pair == (("a", "b") if case == "pairs" else None) and np.ptp(expected, axis=0).max() > 0.1

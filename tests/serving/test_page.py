@@ -160,6 +160,11 @@ def test_a_text_of_exactly_the_greatest_length_is_not_called_cut(page: Any) -> N
     until(page, "document.getElementById('text-note').textContent.includes('of a longer text, the rest is not used')")
 
 
+def test_a_share_below_one_is_not_rounded_up_to_it(page: Any) -> None:
+    shown = page.evaluate("import('/api.js').then(api => [api.percent(0.9997), api.percent(0.997, 0), api.percent(1)])")
+    assert shown == ["99.9%", "99%", "100.0%"]
+
+
 def test_a_file_says_how_many_texts_were_cut(page: Any, tmp_path: Path) -> None:
     (tmp_path / "long.csv").write_text(f"text\n{'a' * 20_000}\n{'b' * 20_001}\nc\n", "utf-8")
     page.set_input_files("#file", tmp_path / "long.csv")

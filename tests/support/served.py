@@ -19,7 +19,7 @@ from featherweight.serving.server import Server, bound_socket, configure
 
 CARD = {
     "id": "news-0123456789ab", "name": "news", "description": "Kinds of news.", "task": "single-label",
-    "labels": ["World", "Sports"], "pair": None, "max_tokens": 64,
+    "labels": ["World", "Sports"], "pair": None, "max_tokens": 64, "windows": False,
     "limits": {"texts": 256, "characters": 20_000, "body_bytes": 1_048_576, "tokens": 131_072, "explained_words": 400},
     "facts": [["Backbone", "tiny"], ["Trained parameters", "1,000"]],
     "budget": {"trained": 1000, "budget": 2000},
@@ -41,6 +41,7 @@ class FakeModel:
     several = False
     id = "news-0123456789ab"
     max_tokens = 64
+    windows = False
 
     def __init__(self, pair: tuple[str, str] | None = None) -> None:
         self.pair = pair

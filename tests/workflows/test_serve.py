@@ -61,6 +61,7 @@ def test_the_card_shows_no_path(tmp_path: Path) -> None:
     (folder / "environment.json").write_text(json.dumps(environment))
     card = card_of(folder, FakeModel(), Limits(), ["a /text/of/his own"])
     assert card["doubts"][:2] == ["train.csv: 3 rows and/or more", "y.csv, c.csv, 1/2 left"]
+    assert card["windows"] is False
     assert card["examples"] == ["a /text/of/his own"] and card["budget"] == {"trained": 287_236, "budget": 1_000_000}
     assert [result["set"] for result in card["results"]][2:] == ["shift: ag_news test", "shift: typos"]
 

@@ -44,6 +44,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
         "labels": list(model.labels),
         "pair": list(model.pair) if model.pair else None,
         "max_tokens": model.max_tokens,
+        "windows": model.windows,
         "limits": {
             "texts": limits.texts,
             "characters": limits.characters,

@@ -64,6 +64,10 @@ class Model(Protocol):
     def max_tokens(self) -> int:
         """The largest number of tokens that the model reads of a text, or of each window of a long text."""
 
+    @property
+    def windows(self) -> bool:
+        """Whether a longer text is read in windows."""
+
     def tokenise(self, texts: Sequence[Text]) -> list[Tokens]:
         """The tokens of each text."""
 
@@ -83,7 +87,8 @@ class ServedClassifier:
         data = classifier.recipe.data
         self.pair: tuple[str, str] | None = (data.text[0], data.text[1]) if data.join == "pair" else None
         self.several = classifier.task.name == "multi-label"
-        self.max_tokens = classifier.model.long_texts.max_length
+        long_texts = classifier.model.long_texts
+        self.max_tokens, self.windows = long_texts.max_length, long_texts.windows
 
     def tokenise(self, texts: Sequence[Text]) -> list[Tokens]:
         """The tokens of each text."""

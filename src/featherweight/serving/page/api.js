@@ -54,4 +54,6 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
+// 100% only if it is 1: rounding would hide a few errors.
+export const percent = (share, digits = 1) =>
+  `${(share < 1 ? Math.min(100 * share, 100 - 10 ** -digits) : 100 * share).toFixed(digits)}%`;

@@ -102,7 +102,7 @@ function showResult(result) {
 function length(tokens) {
   const most = card.max_tokens;
   if (tokens > most) return `${tokens} tokens, read in windows of at most ${most}.`;
-  const full = tokens === most ? " That is all the model reads: of a longer text, the rest is not used." : "";
+  const full = tokens === most && !card.windows ? " That is all the model reads: of a longer text, the rest is not used." : "";
   return `${tokens} of at most ${most} tokens.${full}`;
 }
 
