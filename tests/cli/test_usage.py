@@ -27,6 +27,7 @@ from featherweight.errors import UserError
     (["predict", "run", "a good film"], "a good film: no such file; to classify this text: --text 'a good film'\n"),
     (["predict", "run", "a good film", "-o", "a.csv"], "a good film: no such file; to classify this text: --text "),
     (["predict", "run", "good " * 99], "good good good"),
+    (["predict", "run", "I **love** it"], "I **love** it: no such file; to classify this text: --text 'I **lov"),
     (["compare", "run", "-o"], "Option '-o' requires an argument.\nSee: featherweight compare --help"),
     (["check", "a.csv", "--out", "a"], "No such option: --out; here the result is printed: > FILE\n"),
     (["adapt", "a.csv", "--learning-rate", "1e-4"], "No such option: --learning-rate; here it is --lr 1e-4\n"),
@@ -94,6 +95,22 @@ def test_files_of_a_pattern_without_quotes_are_told_the_pattern(cli: Cli) -> Non
     assert quoted.format("'part-*.csv'") in cli("train", *parts).err
     assert quoted.format("'part-*.csv'") in cli("predict", "run", *parts, "-o", "out.csv").err
     assert quoted.format("'*.csv'") in cli("check", "other.csv", *parts).err
+
+
+def test_files_that_exist_are_no_output_and_parts_are_no_pattern(cli: Cli) -> None:
+    for name in ("train.csv", "validation.csv", "test.csv", "a.csv", "b.csv"):
+        Path(name).write_text("text,label\n", "utf-8")
+    for arguments in (["train", "train.csv", "validation.csv", "test.csv"], ["predict", "run", "a.csv", "b.csv"]):
+        assert "here it is" not in (said := cli(*arguments).err) and "quotes" not in said
+    assert "; here it is --budget 100k\n" in cli("train", "a.csv", "100k").err
+    assert "; here it is --out out.csv\n" in cli("predict", "run", "long text " * 50, "out.csv").err
+
+
+def test_many_files_are_told_their_pattern_at_once(cli: Cli) -> None:
+    names = [f"part-{number}.csv" for number in range(3000)]
+    for name in names:
+        Path(name).touch()
+    assert "'part-*.csv'" in cli("train", *names).err
 
 
 def test_help_and_version(cli: Cli) -> None:

@@ -142,7 +142,7 @@ def test_an_export_that_differs_is_refused_and_nothing_is_left(
         return gate.Answer(answer.logits + np.array([0.01, 0, 0]), 1.0, 1.0)
 
     monkeypatch.setattr(gate, "in_fresh_process", wrong)
-    with pytest.raises(FeatherweightError, match=r"logits differ from those of the run by up to 0\.01.*\n.*--force"):
+    with pytest.raises(FeatherweightError, match=r"logits differ from those of the run by up to 0\.01.*\n.*force=True"):
         export_run(run, "merged", tmp_path / "out")
     assert not list(tmp_path.iterdir())
     done = export_run(run, "merged", tmp_path / "out", force=True)

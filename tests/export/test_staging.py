@@ -93,7 +93,7 @@ def test_files_that_appear_during_an_export_stay(
         return in_this_process(folder, texts)
 
     monkeypatch.setattr(gate, "in_fresh_process", meanwhile)
-    with pytest.raises(UserError, match=r"--out .*out: exists; name a new folder$"):
+    with pytest.raises(UserError, match=r"out=.*out\": exists; name a new folder$"):
         export_run(run, "merged", out, force=force)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (out / "thesis.txt").read_text("utf-8") == "mine"
@@ -104,7 +104,7 @@ def test_a_link_to_nowhere_is_refused_before_the_export(
 ) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "gone")
     monkeypatch.setattr(workflow, "_write", lambda *_: pytest.fail("a model was loaded"))
-    with pytest.raises(UserError, match=r"out: exists; name a new folder$"):
+    with pytest.raises(UserError, match=r"out\": exists; name a new folder$"):
         export_run(run, "merged", tmp_path / "out")
 
 

@@ -156,7 +156,7 @@ def test_an_interrupted_adaptation_resumes_with_the_same_bits(
     with pytest.raises(OSError, match="the machine is gone"):
         adapt_backbone(recipe, tmp_path / "halves", QUICK)
     assert not (tmp_path / "halves").exists()
-    with pytest.raises(UserError, match=r"has an unfinished adaptation; resume it with --resume"):
+    with pytest.raises(UserError, match=r"has an unfinished adaptation; resume it with resume=True"):
         adapt_backbone(recipe, tmp_path / "halves", QUICK)
     with pytest.raises(
         UserError, match=r"cannot be resumed: learning_rate was 0\.005, is 0\.001\nUse the same options"

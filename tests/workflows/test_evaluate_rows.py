@@ -40,6 +40,15 @@ def test_notes_and_errors_name_the_rows_and_arguments(finished_run: Run, frame: 
         evaluate_run(finished_run, frame.rename(columns={"label": "kind"}))
     with pytest.raises(UserError, match=r"^evaluate_run takes rows with named columns.*not a pandas Series"):
         evaluate_run(finished_run, frame["text"])
+    with pytest.raises(UserError, match=r"leave such rows out: drop_empty=True"):
+        evaluate_run(finished_run, frame.assign(label=[None, *frame["label"][1:]]))
+
+
+def test_no_rows_and_parts_of_data_are_refused(finished_run: Run, frame: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match=r"^evaluate_run: the data has no rows; add some$"):
+        evaluate_run(finished_run, [])
+    with pytest.raises(UserError, match=r"divided into parts: train, test; pass one, such as data\['test'\]"):
+        evaluate_run(finished_run, {"train": frame, "test": frame})
 
 
 def test_no_data_and_no_run_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 import sys
@@ -21,6 +22,7 @@ from featherweight.cli.other_names import (
     RUN,
     SAME_OPTION,
 )
+from featherweight.data.readers.parts import parts_named
 from featherweight.data.readers.shards import name_of
 from featherweight.errors import UserError
 from featherweight.formatting import shortened
@@ -33,6 +35,7 @@ _OF_TRAINING = ("training.", "adapter.", "seed", "data.max_length", "data.long")
 """Beginnings of the recipe keys that have an effect on a training alone."""
 _OF_RECIPES = {"new": (".toml",), "plan": (".toml",)}
 """The commands that write a recipe, with the ending of its name."""
+_BUDGET = re.compile(r"[\d._,]+[kKmM]?")
 
 
 def usage_message(error: Any) -> str:
@@ -91,33 +94,61 @@ def _for_an_extra(given: str, error: Any) -> str | None:
 
     ``given`` are all such arguments, joined by blanks.
     """
-    context = error.ctx
+    context, extras = error.ctx, _separate(given)
     options = {name for one in context.command.params for name in one.opts}
     first = context.params.get("file") or context.params.get("data") or context.params.get("recipe")
-    if first is not None and (pattern := _pattern_of(str(first), given)):
+    if first is not None and (pattern := _pattern_of([str(first), *extras])):
         return f"; to read several files as one table, put their pattern in quotes: {pattern}"
-    path, option = Path(given), next((option for option in ("--data", "--test") if option in options), None)
+    option = next((option for option in ("--data", "--test") if option in options), None)
+    new, suffix = len(extras) == 1 and not _exists(given), Path(given).suffix
     if context.info_name == "predict" and first is not None:
-        option = "--out" if Path(first).exists() or path.suffix in FORMATS else "--text"
-        given = given if option == "--out" else f"{first} {given}"
-    elif "--out" in options and not path.exists() and path.suffix in ("", *_OF_RECIPES.get(context.info_name, ())):
+        is_file = _exists(first)
+        option, given = (None, given) if is_file else ("--text", f"{first} {given}")
+        if new and (is_file or suffix in FORMATS):
+            option, given = "--out", extras[0]
+    elif len(extras) > 1:
+        option = None
+    elif "--budget" in options and _BUDGET.fullmatch(given):
+        option = "--budget"
+    elif "--out" in options and new and suffix in _OF_RECIPES.get(context.info_name, ("",)):
         option = "--out"
     return None if option is None else f"; here it is {option} {shlex.quote(given)}"
 
 
-def _pattern_of(first: str, given: str) -> str | None:
-    """A pattern for the files ``first`` and ``given``, to which a shell has probably expanded it, quoted for a shell.
-
-    None unless ``given`` are the names of two or more files, joined by blanks.
-    """
+def _separate(given: str) -> list[str]:
+    """The arguments that the command line joined by blanks to ``given``; [``given``] if they are not found."""
     typed = sys.argv[1:]
-    ends = range(2, len(typed) + 1)
-    slices = (typed[start:end] for end in ends for start in range(end - 1))
-    names = next((names for names in slices if " ".join(names) == given), [])
-    files = [Path(name) for name in (first, *names)]
-    if len(files) < 3 or not all(map(Path.is_file, files)):
+    for start in range(len(typed)):
+        place = 0
+        for end, name in enumerate(typed[start:], start + 1):
+            if not given.startswith(name, place):
+                break
+            place += len(name) + 1
+            if place > len(given):
+                return typed[start:end]
+    return [given]
+
+
+def _exists(name: str) -> bool:
+    """Whether there is a file or folder ``name``, which may be a text that is too long for a name."""
+    try:
+        return Path(name).exists()
+    except OSError:
+        return False
+
+
+def _pattern_of(names: list[str]) -> str | None:
+    """A pattern for the files ``names``, to which a shell has probably expanded it, quoted for a shell.
+
+    None for fewer than three files, for files such as train.csv and test.csv, which are no one table, and if no pattern
+    matches these files alone.
+    """
+    if len(names) < 3 or not all(map(_exists, names)) or not all(map(os.path.isfile, names)):
         return None
-    return shlex.quote(str(name_of(files) or files[0].with_name(f"*{files[0].suffix}")))
+    if parts_named([Path(name).stem for name in names], whole=True):
+        return None
+    pattern = name_of(list(map(Path, names)))
+    return None if pattern is None else shlex.quote(str(pattern))
 
 
 def _instead_of(unknown: str, error: Any) -> str | None:

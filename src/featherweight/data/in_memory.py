@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def is_rows(given: Any) -> bool:
     """Whether ``given`` is rows with named columns: a table, a dict of them by split, dicts, pairs, or columns."""
-    if is_table(given) or _is_by_split(given):
+    if is_table(given) or is_by_split(given):
         return True
     if isinstance(given, Mapping):
         return (
@@ -34,7 +34,7 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
     ``name`` is the name of the called function, for messages. If ``given`` is not rows, raises UserError, which says
     what to write instead.
     """
-    if not (isinstance(given, Mapping) and (is_table(given) or _is_by_split(given))):
+    if not (isinstance(given, Mapping) and (is_table(given) or is_by_split(given))):
         return {"train": parquet_bytes(given, name)}
     splits_of = _splits(given)
     parts = {part: given[split] for part, split in splits_of.items()}
@@ -57,7 +57,7 @@ def parquet_test(rows: Any, name: str) -> bytes:
     return parquet_bytes(rows, name)
 
 
-def _is_by_split(given: Any) -> bool:
+def is_by_split(given: Any) -> bool:
     """Whether ``given`` is a dict of tables, or of lists of rows, with one of the training rows among them."""
     if not isinstance(given, Mapping) or is_table(given) or "train" not in _splits(given):
         return False

@@ -48,7 +48,7 @@ def code_label_lists(
     if not flat:
         raise UserError(f"{origin}: no row has a label, so there is nothing to learn; check data.label")
     try:
-        numbers, classes = code_labels(flat, origin, names=names, **more)
+        numbers, classes = code_labels(flat, origin, names=names, of_lists=True, **more)
     except UserError as error:
         raise renumbered(error, places) from None
     table = np.zeros((len(rows), len(classes)), np.int8)

@@ -53,6 +53,7 @@ def code_labels(
     names: Sequence[str] | None = None,
     numbered: bool = False,
     rename: bool = False,
+    of_lists: bool = False,
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """The class number of each row (int64), and the class names in the order of their numbers.
 
@@ -64,6 +65,7 @@ def code_labels(
     ``names``: the classes to use, if they are already known, from the recipe or from the training data.
     ``numbered``: whether the number n in the data means ``names[n]``, because the user listed the names in this order.
     ``rename``: whether ``names`` are new names for ``carried``, in the same order.
+    ``of_lists``: whether the labels were in lists of several labels, in which -1 does not mean that there is none.
     """
     import numpy as np
 
@@ -76,7 +78,7 @@ def code_labels(
     if carried:
         _require_distinct(carried, origin)
     if carried and not isinstance(plain[0], str):
-        _require_in_range(plain, len(carried), origin)
+        _require_in_range(plain, len(carried), origin, gaps=not of_lists)
         if wanted is None or (rename and _renames(carried, wanted)):
             return np.array(plain, np.int64), wanted or tuple(carried)
         plain = [carried[number] for number in plain]
@@ -85,7 +87,8 @@ def code_labels(
         wanted = class_names(plain)
     if not isinstance(plain[0], str) and not _are_names(plain, wanted, numbered):
         _require_numbered(wanted, origin, numbered)
-        _require_in_range(plain, len(wanted), origin)
+        # -1 may be a class, unless all classes have numbers beside it.
+        _require_in_range(plain, len(wanted), origin, gaps=not of_lists and {*plain} == {-1, *range(len(wanted))})
         return np.array(plain, np.int64), wanted
     return _looked_up(list(map(str, plain)), wanted, origin), wanted
 
@@ -249,11 +252,13 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
         )
 
 
-def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None:
+def _require_in_range(numbers: Sequence[int], classes: int, origin: str, *, gaps: bool) -> None:
+    """Raise UserError if a number is that of no class; ``gaps``: whether -1 probably means no label."""
     for row, number in enumerate(numbers, 1):
-        if number == -1:  # as in SNLI, for rows on which the annotators did not agree
+        if number == -1 and gaps:  # as in SNLI, for rows on which the annotators did not agree
             raise UserError(
-                f"{origin}: row {row}: the label is -1, which means no label\nFill it in, or {drop_remedy()}"
+                f"{origin}: row {row}: the label is -1, but the classes are numbered 0 to {classes - 1}\n"
+                f"If -1 means no label, fill it in, or {drop_remedy()}"
             )
         if not 0 <= number < classes:
             raise UserError(

@@ -23,6 +23,7 @@ from featherweight.environment import quick_imports, versions
 from featherweight.errors import UserError
 from featherweight.files import file_in_the_way, sha256_of, sync_folder, write_json
 from featherweight.formatting import counted
+from featherweight.hints import Caller, called_with, flag
 from featherweight.recipe import Recipe
 from featherweight.recipe.fields import MAX_COUNT
 from featherweight.recipe.schema import require_recipe
@@ -61,6 +62,7 @@ class AdaptationSettings:
         return parsed.with_values(training={"batch_tokens": tokens})
 
 
+@called_with(Caller.RECIPE)
 def adapt_backbone(
     recipe: Recipe,
     out: str | Path,
@@ -116,21 +118,22 @@ def adapt_backbone(
 
 def _free_work_folder(out: Path, *, resume: bool) -> Path:
     """The folder for the unfinished work, beside ``out``. Raises UserError if one of the two cannot be written."""
+    named = flag("-o", str(out))
     if os.path.lexists(out):  # so do "." and "/", which have no name for a folder beside them, and broken links
-        raise UserError(f"-o {out}: exists already; choose a new folder")
+        raise UserError(f"{named}: exists already; choose a new folder")
     work = out.with_name(f"{out.name}.part")
     if work.is_symlink():
         kept = f"{work}, where the unfinished work would be, is a link"
-        raise UserError(f"-o {out}: {kept}; remove it, or choose another folder")
+        raise UserError(f"{named}: {kept}; remove it, or choose another folder")
     # At the end the folder is removed as a whole.
     if work.is_dir() and (others := sorted({path.name for path in work.iterdir()} - FILES)):
         kept = f"{work}, where the unfinished work would be, has other files"
-        raise UserError(f"-o {out}: {kept} ({others[0]}); move them away, or choose another folder")
+        raise UserError(f"{named}: {kept} ({others[0]}); move them away, or choose another folder")
     if file := file_in_the_way(out):
-        raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
+        raise UserError(f"{named}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):
         raise UserError(
-            f"-o {out}: {work} has an unfinished adaptation; resume it with --resume, or remove that folder"
+            f"{named}: {work} has an unfinished adaptation; resume it with {flag('--resume')}, or remove that folder"
         )
     require_writable(work)
     return work

@@ -154,6 +154,7 @@ def labelled_rows(
     from featherweight.data.unlabelled import read_labelled
 
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
+    drop = "--drop-empty" if for_command_line() else "drop_empty=True"
     named = (label,) if isinstance(label, str) else tuple(label or ())
     columns = with_new_columns(read_as(recipe, overrides), data, text, named, labelled=True, classes=labels)
     if drop_empty:
@@ -161,7 +162,7 @@ def labelled_rows(
     if note and (part := note_on_part(data, columns, "test")):
         note(part)
     try:
-        rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
+        rows = read_labelled(data, columns, "test", tuple(labels), remedy, f"leave such rows out: {drop}")
     except UnknownLabel as error:
         raise UnknownLabel(error.problem, _OF_UNKNOWN + further) from None
     if rows.left_out and note:

@@ -19,7 +19,7 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.export.staging import OLD, PART, remove_leftovers, staging_folder
 from featherweight.files import disk_refusal, sync_folder
-from featherweight.hints import to_install
+from featherweight.hints import flag, for_command_line, to_install
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export, to_make_replaceable
 from featherweight.run.folder import Run, read_json, refuse_adapter
 from featherweight.training.signals import end_on_signals
@@ -62,7 +62,7 @@ def export_run(
                 description["comparison"] = _compared(folder, to, part, tell)
                 refused = gate.verdict(to, description["comparison"])
                 if refused and not force:
-                    keep = "nothing was kept; to keep it all the same, add --force"
+                    keep = f"nothing was kept; to keep it all the same, add {_force()}"
                     raise FeatherweightError(f"{target}: the export does not give the run's results: {refused}\n{keep}")
                 description["kept_by_force"] = refused
                 if lost := gate.loss_of_accuracy(description["comparison"]):
@@ -84,7 +84,7 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
     require_path(run, "export_run", "the path of a run folder")
     folder = Path(run)
     if to not in TARGETS:
-        raise UserError(f"--to {to}: use one of {', '.join(TARGETS)}")
+        raise UserError(f"{f'--to {to}' if for_command_line() else f'to={to!r}'}: use one of {', '.join(TARGETS)}")
     if is_export(folder):
         raise UserError(f"{run}: is an export; name the run folder that it was made from")
     refuse_adapter(folder)
@@ -108,10 +108,15 @@ def _require_free(target: Path, force: bool) -> None:
     """Raise UserError if ``target`` exists, unless ``force`` is set and it has only the files of an export."""
     if not os.path.lexists(target) or (force and holds_only_an_export(target)):
         return
+    named = flag("--out", str(target))
     if holds_only_an_export(target):
-        raise UserError(f"--out {target}: exists; name a new folder, or replace it by --force")
+        raise UserError(f"{named}: exists; name a new folder, or replace it by {_force()}")
     remedy = to_make_replaceable(target)
-    raise UserError(f"--out {target}: exists; name a new folder{f', or {remedy}' if remedy else ''}")
+    raise UserError(f"{named}: exists; name a new folder{f', or {remedy}' if remedy else ''}")
+
+
+def _force() -> str:
+    return "--force" if for_command_line() else "force=True"
 
 
 def _require_packages(to: str) -> None:

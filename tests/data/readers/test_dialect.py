@@ -97,7 +97,7 @@ def test_lines_are_counted_from_the_start_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_rows_without_their_last_fields_are_told_the_command_that_fills_them(tmp_path: Path, separator: str) -> None:
-    lines = ["id,text,label,note", '1,"a ""b"", é",x', '2,"c\nd",y,seen', "3,e,x"]
+    lines = ["id,text,label,note", '1,"a ""b"", é",x', '2,"c\nd",y,seen', "", "3,e,x", ""]
     source = written(tmp_path, "\n".join(line.replace(",", separator) for line in lines) + "\n")
     with pytest.raises(UserError, match="line 2: 3 fields, but the first line has 4\n") as refused:
         read(source)

@@ -213,7 +213,7 @@ def _remedy(fields: int, width: int, line: int, dialect: Dialect, quoted: bool) 
         how = f"add a {dialect.between!r} for each"
         if quoted and dialect == Dialect(dialect.separator, agreement=dialect.agreement):  # as Python's csv reads
             mark = "" if dialect.separator == "," else f", delimiter={dialect.separator!r}"
-            rows = f"csv.reader(open(sys.argv[1], newline=''){mark})"
+            rows = f"filter(None, csv.reader(open(sys.argv[1], newline=''){mark}))"
             filled = f"csv.writer(sys.stdout{mark}).writerows(row + [''] * ({width} - len(row)) for row in {rows})"
             how = f'python -c "import csv, sys; {filled}" FILE > NEW'
         return f"If a line break in a text cuts the line, put the text in double quotes; if fields are left out: {how}"

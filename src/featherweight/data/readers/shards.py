@@ -83,7 +83,10 @@ def files_like(pattern: str) -> tuple[Path, ...]:
     if not has_magic(pattern):
         return ()
     path = Path(pattern)
-    found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    try:
+        found = [*Path(path.anchor).glob(str(path.relative_to(path.anchor)))]
+    except ValueError:  # a text such as "I **love** it"
+        return ()
     return tuple(sorted(filter(Path.is_file, found), key=lambda file: _in_order(str(file))))
 
 
