@@ -34,7 +34,7 @@ def test_notes_and_errors_name_the_rows_and_arguments(finished_run: Run, frame: 
     known = pd.read_json(finished_run.recipe.data.train, lines=True)
     evaluate_run(finished_run, pd.concat([frame, known]), note=notes.append)
     assert any(note.startswith("a pandas DataFrame: ") and "repeat a training text" in note for note in notes)
-    with pytest.raises(UserError, match=r"^a pandas DataFrame: .*'pear'"):
+    with pytest.raises(UserError, match=r"^a pandas DataFrame: .*'pear'(?s:.)* and add drop_empty=True; to teach"):
         evaluate_run(finished_run, frame.assign(label="pear"))
     with pytest.raises(UserError, match=r'^a pandas DataFrame(?s:.)*label="kind"'):
         evaluate_run(finished_run, frame.rename(columns={"label": "kind"}))

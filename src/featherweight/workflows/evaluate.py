@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Names = str | Sequence[str] | None
 """A column, or several."""
-_OF_UNKNOWN = "Correct the labels; to leave their rows out, empty these labels and add --drop-empty"
+_OF_UNKNOWN = "Correct the labels; to leave their rows out, empty these labels and add "
 
 
 def other_sets(splits: Splits) -> dict[str, Rows]:
@@ -164,7 +164,7 @@ def labelled_rows(
     try:
         rows = read_labelled(data, columns, "test", tuple(labels), remedy, f"leave such rows out: {drop}")
     except UnknownLabel as error:
-        raise UnknownLabel(error.problem, _OF_UNKNOWN + further) from None
+        raise UnknownLabel(error.problem, _OF_UNKNOWN + drop + further) from None
     if rows.left_out and note:
         note(rows.left_out.in_words())
     if rows.label_names != tuple(labels):  # one column for each label, in the order of the labels
