@@ -90,9 +90,9 @@ def _other_command(name: str, known: Iterable[str]) -> str:
 
 
 def _for_an_extra(given: str, error: Any) -> str | None:
-    """What to do with an argument that the command does not take: the option for it; None if there is none.
+    """The end of the message on arguments that the command does not take: the option to write; None if there is none.
 
-    ``given`` are all such arguments, joined by blanks.
+    ``given`` are all these arguments, joined by blanks.
     """
     context, extras = error.ctx, _separate(given)
     options = {name for one in context.command.params for name in one.opts}
@@ -143,12 +143,13 @@ def _pattern_of(names: list[str]) -> str | None:
     None for fewer than three files, for files such as train.csv and test.csv, which are no one table, and if no pattern
     matches these files alone.
     """
-    if len(names) < 3 or not all(map(_exists, names)) or not all(map(os.path.isfile, names)):
+    if len(names) < 3 or not all(map(os.path.isfile, names)):
         return None
     if parts_named([Path(name).stem for name in names], whole=True):
         return None
-    pattern = name_of(list(map(Path, names)))
-    return None if pattern is None else shlex.quote(str(pattern))
+    if (pattern := name_of(list(map(Path, names)))) is None:
+        return None
+    return shlex.quote(str(pattern))
 
 
 def _instead_of(unknown: str, error: Any) -> str | None:

@@ -34,7 +34,7 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
     ``name`` is the name of the called function, for messages. If ``given`` is not rows, raises UserError, which says
     what to write instead.
     """
-    if not (isinstance(given, Mapping) and (is_table(given) or is_by_split(given))):
+    if not is_by_split(given):
         return {"train": parquet_bytes(given, name)}
     splits_of = _splits(given)
     parts = {part: given[split] for part, split in splits_of.items()}
@@ -47,24 +47,29 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
             f"Pass one of them, such as {name}(splits[{next(iter(given), 'train')!r}])"
         )
     for part, rows in parts.items():
-        _require_rows(rows, name, f"the part {splits_of.get(part, part)!r}", needed=part == "train")
+        require_rows(rows, name, f"the part {splits_of.get(part, part)!r}", needed=part == "train")
     return {part: parquet_bytes(rows, name) for part, rows in parts.items()}
 
 
 def parquet_test(rows: Any, name: str) -> bytes:
     """The test ``rows`` as a Parquet file. Raises UserError as ``parquet_parts`` does, also if there are none."""
-    _require_rows(rows, name, "test", needed=False)
+    require_rows(rows, name, "test", needed=False)
     return parquet_bytes(rows, name)
 
 
 def is_by_split(given: Any) -> bool:
-    """Whether ``given`` is a dict of tables, or of lists of rows, with one of the training rows among them."""
-    if not isinstance(given, Mapping) or is_table(given) or "train" not in _splits(given):
+    """Whether ``given`` is a dict of Datasets, or one of tables or lists of rows with the training rows among them."""
+    if not isinstance(given, Mapping):
+        return False
+    if is_table(given):
+        return True
+    if "train" not in _splits(given):
         return False
     return all(is_table(rows) or _are_rows(rows) or rows in ([], ()) for rows in given.values())
 
 
-def _require_rows(rows: Any, name: str, what: str, *, needed: bool) -> None:
+def require_rows(rows: Any, name: str, what: str = "the data", *, needed: bool = True) -> None:
+    """Raise UserError if ``rows`` are known to be none. ``what`` names them; those not ``needed`` may be left out."""
     if hasattr(type(rows), "__len__") and not len(rows):  # a lazy table does not know its length
         raise UserError(f"{name}: {what} has no rows; add some{'' if needed else ', or leave it out'}")
 

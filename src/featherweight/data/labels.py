@@ -65,7 +65,7 @@ def code_labels(
     ``names``: the classes to use, if they are already known, from the recipe or from the training data.
     ``numbered``: whether the number n in the data means ``names[n]``, because the user listed the names in this order.
     ``rename``: whether ``names`` are new names for ``carried``, in the same order.
-    ``of_lists``: whether the labels were in lists of several labels, in which -1 does not mean that there is none.
+    ``of_lists``: whether each row had a list of labels. A row without a label has an empty list there, and not -1.
     """
     import numpy as np
 

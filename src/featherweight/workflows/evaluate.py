@@ -102,9 +102,8 @@ def evaluate_run(
             if note:
                 note(line.replace(source, called))
 
-        columns = [text] if isinstance(text, str) else list(text or ())
         reading: dict[str, Any] = {"drop_empty": drop_empty, "overrides": overrides, "note": note and tell}
-        rows = labelled_rows(run.recipe.data, labels, source, columns, label, further=further, **reading)
+        rows = labelled_rows(run.recipe.data, labels, source, text, label, further=further, **reading)
     if note and not is_export(run.folder):
         for line in evaluation_notes(run, labels, rows):
             note(f"{called}: {line}")
@@ -132,7 +131,7 @@ def labelled_rows(
     recipe: DataRecipe,
     labels: Sequence[str],
     data: str,
-    text: Sequence[str] = (),
+    text: Names = (),
     label: Names = (),
     *,
     drop_empty: bool = False,
@@ -155,8 +154,8 @@ def labelled_rows(
 
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
     drop = "--drop-empty" if for_command_line() else "drop_empty=True"
-    named = (label,) if isinstance(label, str) else tuple(label or ())
-    columns = with_new_columns(read_as(recipe, overrides), data, text, named, labelled=True, classes=labels)
+    texts, named = ((given,) if isinstance(given, str) else tuple(given or ()) for given in (text, label))
+    columns = with_new_columns(read_as(recipe, overrides), data, texts, named, labelled=True, classes=labels)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})
     if note and (part := note_on_part(data, columns, "test")):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.argument_checks import described, list_of
-from featherweight.data.in_memory import is_rows, parquet_parts, parquet_test
+from featherweight.data.in_memory import is_rows, parquet_parts, parquet_test, require_rows
 from featherweight.data.readers.parquet import parquet_tables
 from featherweight.environment import has_several_processes
 from featherweight.errors import UserError
@@ -98,8 +98,8 @@ def requested(
             )
         return Request(given.name, given)
     source = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    if isinstance(given, list | tuple) and not given:
-        raise UserError("train: the data has no rows; add some")
+    if isinstance(given, list | tuple):
+        require_rows(given, "train")
     if source is None and not is_rows(given):
         raise not_a_recipe(given, "train", "a Recipe, or data such as 'reviews.csv' or a DataFrame", "train(...)")
     rows = {} if source is not None else parquet_parts(given, "train")

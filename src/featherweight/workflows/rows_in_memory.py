@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from featherweight.argument_checks import described, is_table
-from featherweight.data.in_memory import is_by_split, parquet_bytes
+from featherweight.argument_checks import described
+from featherweight.data.in_memory import is_by_split, parquet_bytes, require_rows
 from featherweight.errors import UserError
 
 
@@ -24,9 +24,9 @@ def as_file(rows: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(rows, str | Path):
         yield str(rows), str(rows)
         return
-    if isinstance(rows, list | tuple) and not rows:
-        raise UserError(f"{name}: the data has no rows; add some")
-    if isinstance(rows, Mapping) and (is_table(rows) or is_by_split(rows)):
+    if isinstance(rows, list | tuple):
+        require_rows(rows, name)
+    if is_by_split(rows):
         parts = ", ".join(map(str, rows))
         raise UserError(f"{name}: the data is divided into parts: {parts}; pass one, such as data['test']")
     data, called = parquet_bytes(rows, name), described(rows)
