@@ -253,6 +253,19 @@ def test_bad_rows_leave_nothing_behind(quick: Quick, tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("given", "beginning"), [
+    ([*ROWS, {"note": "", "kind": "fruit"}], "a list: row 25: the text is empty"),
+    (FRAME.assign(kind="fruit"), "a pandas DataFrame: every training row has the label 'fruit'"),
+    ({"train": ROWS, "test": [{"note": "pear", "kind": "plant"}]}, "the test rows: row 1: unknown label 'plant'"),
+    ({"train": ROWS, "dev": [{"note": "", "kind": "fruit"}]}, "the validation rows: row 1: the text is empty"),
+], ids=["list", "DataFrame", "test rows", "validation rows"])  # fmt: skip
+def test_an_error_names_the_rows_as_they_were_given(quick: Quick, given: Any, beginning: str) -> None:
+    """The files that are written for them are removed when the rows are refused."""
+    with pytest.raises(UserError, match=f"^{re.escape(beginning)}"):
+        quick(given, out="refused", text="note", label="kind", overrides=QUICK[:3])
+    assert not list(Path("refused").rglob("*.parquet"))
+
+
 @pytest.mark.parametrize("test", [[], FRAME[:0], pa.Table.from_pylist(ROWS)[:0]], ids=["list", "frame", "arrow"])
 def test_test_rows_without_any_are_refused(quick: Quick, test: Any) -> None:
     with pytest.raises(UserError, match="train: test has no rows; add some, or leave it out"):

@@ -46,6 +46,12 @@ class Request:
     """What the rows were given as, such as "a pandas DataFrame"."""
     overrides: tuple[str, ...] = ()
 
+    def names(self, folder: Path) -> dict[str, str]:
+        """What to call the rows in memory in messages, by the path of their file in the run ``folder``."""
+        if list(self.rows) == ["train"]:
+            return {str(folder / ROWS["train"]): self.called}
+        return {str(folder / ROWS[part]): f"the {'training' if part == 'train' else part} rows" for part in self.rows}
+
     def settled(self, folder: Path) -> Request:
         """Write rows in memory into the run ``folder``; return the same request with a recipe that reads them there.
 

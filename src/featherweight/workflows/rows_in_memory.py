@@ -1,8 +1,8 @@
-"""Writes rows in memory to a temporary file, for functions that read the data of a file."""
+"""Rows in memory for functions that read files: written to a temporary file, and named in errors as they were given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ from typing import Any
 
 from featherweight.argument_checks import described
 from featherweight.data.in_memory import is_by_split, parquet_bytes, require_rows
-from featherweight.errors import UserError
+from featherweight.errors import DiskError, UserError
 
 
 @contextmanager
@@ -33,7 +33,24 @@ def as_file(rows: Any, name: str) -> Iterator[tuple[str, str]]:
     with TemporaryDirectory(prefix="featherweight-") as folder:
         path = Path(folder) / "rows.parquet"
         path.write_bytes(data)
-        try:
+        with rows_named({str(path): called}):
             yield str(path), called
-        except UserError as error:
-            raise UserError(str(error).replace(str(path), called)) from None
+
+
+@contextmanager
+def rows_named(names: Mapping[str, str]) -> Iterator[None]:
+    """Replace paths of rows in memory by ``names`` in the message of a UserError: the caller gave rows, and no file.
+
+    ``names`` has a name by path. The message of a DiskError does not change: there the path is what matters.
+    """
+    try:
+        yield
+    except DiskError:
+        raise
+    except UserError as error:
+        message = str(error)
+        for path, name in names.items():
+            message = message.replace(path, name)
+        if message == str(error):
+            raise
+        raise UserError(message) from None

@@ -35,6 +35,7 @@ from featherweight.workflows.fitting import fit_prepared
 from featherweight.workflows.phases import CHECK, EVALUATION, LOADING, REPORT, SOUP, TRAINING, Phases
 from featherweight.workflows.prepare import Prepared, prepare
 from featherweight.workflows.request import Request, requested
+from featherweight.workflows.rows_in_memory import rows_named
 
 if TYPE_CHECKING:
     from featherweight.training.job import LoopState
@@ -78,7 +79,11 @@ def _train_request(request: Request, out: str | Path | None, listeners: Sequence
     first, folder = is_first_process(), choose_folder(request.name, out, resume=resume)
     # During the steps a signal waits for a checkpoint; before and after them the process can end at once.
     held = chosen_and_reserved(request.name, out, resume=resume) if first else nullcontext(folder)
-    with end_on_signals(lambda: _how_to_resume(folder, request.recipe)), held as folder:
+    with (
+        end_on_signals(lambda: _how_to_resume(folder, request.recipe)),
+        held as folder,
+        rows_named(request.names(folder)),
+    ):
         request = request.settled(folder)
         assert request.recipe is not None
         if first:
