@@ -200,6 +200,18 @@ def test_a_run_that_lacks_but_its_manifest_is_given_one_and_told_so(recipe: Reci
     assert "manifest.json" not in cli("train", "job.toml", "--out", "run", "--resume").out
 
 
+def test_a_complete_run_that_lost_its_adapter_is_refused(recipe: Recipe, cli: Cli) -> None:
+    run = train(recipe, "run")
+    (run.folder / "adapter" / "README.md").unlink()  # the model card can be made again
+    assert cli("train", "job.toml", "--out", "run", "--resume").code == 0
+    (run.folder / "adapter" / "adapter_model.safetensors").unlink()
+    before = contents(run.folder)
+    answer = cli("train", "job.toml", "--out", "run", "--resume")
+    assert answer.code == 2
+    assert "run: the training is complete, but adapter/adapter_model.safetensors is missing" in answer.err
+    assert contents(run.folder) == before
+
+
 @pytest.mark.parametrize("lost", ["predictions.parquet", "adapter/featherweight.json", "evaluation.json"])
 def test_no_manifest_is_made_for_a_run_that_lacks_more(recipe: Recipe, cli: Cli, lost: str) -> None:
     run = train(recipe, "run")

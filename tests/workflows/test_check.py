@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
 from support.reviews import write_reviews
 
 from featherweight.recipe import Recipe
 from featherweight.workflows.check import check, inspection_lines
-from featherweight.workflows.own_data import with_guessed_columns
+from featherweight.workflows.own_data import draft_recipe, with_guessed_columns
 
 
 def lines_for(tmp_path: Path, *labels: str, label: str = "label") -> list[str]:
@@ -28,6 +29,31 @@ def test_labels_that_differ_only_in_case_are_named(tmp_path: Path) -> None:
         "  labels that differ only in case: 'spam' and 'SPAM', 'ham' and 'Ham'; they count as different classes"
         in lines
     )
+
+
+def test_very_many_labels_are_not_all_listed(tmp_path: Path) -> None:
+    labels = [f"kind {n}" for n in range(100)]
+    assert sum("kind" in line for line in lines_for(tmp_path, *labels * 2)) == 100
+    lines = lines_for(tmp_path, *labels * 2, *labels[:60], "kind 100", "kind 100")
+    assert sum("kind" in line for line in lines) == 50
+    assert lines[52].split() == ["and", "51", "more", "labels", "with", "2", "to", "3", "rows", "each"]
+    assert lines[51].split() == ["3", "1.1%", "kind", "49"]
+
+
+@pytest.mark.usefixtures("as_options")
+def test_further_columns_of_labels_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [f"text {n} of some words,{'ab'[n % 2]},{'b' if n == 4 else ''}," for n in range(12)]
+    file.write_text("\n".join(["text,label1,label2,label3", *rows]) + "\n", "utf-8")
+    values = {"train": str(file), "label": "label1"}
+    note = (
+        "label2 holds classes of 'label1', too. If a text may have several labels, write them into one column, such as "
+        "a|b, and add --set task=multi-label"
+    )
+    assert f"  {note}" in inspection_lines(check(Recipe.parse({"data": values, "backbone": {"name": "minilm"}})))
+    assert draft_recipe(str(file)).notes[2] == f"rows.csv: {note}"
+    file.write_text(file.read_text("utf-8").replace(",b,\n", ",new,\n"), "utf-8")
+    assert len(draft_recipe(str(file)).notes) == 2  # other classes than those of the first column
 
 
 def test_a_file_of_dropped_rows_is_checked_too(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from featherweight.data.label_lists import code_label_lists, separator_note, sep
 from featherweight.data.label_spelling import alike, is_class, names_in_training
 from featherweight.data.labels import is_missing
 from featherweight.data.long_texts import LongTexts
+from featherweight.data.numbered_columns import numbered_columns_note
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.columns import taken
@@ -123,7 +124,7 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
         part = _inspect(rows, texts[name], data, tokenizer)
         parts[name] = part = replace(part, notes=(*part.notes, *_several_labels(table, data)), left_out=left)
         if name == "train":
-            parts[name] = _with_separator_note(part, rows, data)
+            parts[name] = _with_notes_on_labels(part, rows, data)
             classes = _classes(rows, part, data)
             continue
         strange = {label: count for label, count in part.labels.items() if not is_class(label, classes)}
@@ -251,9 +252,11 @@ def _several_labels(table: Table, data: DataRecipe) -> list[str]:
     return [f"{table.origin}: {clause}"] if clause else []
 
 
-def _with_separator_note(part: PartInspection, table: Table, data: DataRecipe) -> PartInspection:
-    """``part`` with a note if its class names seem to be several labels each."""
+def _with_notes_on_labels(part: PartInspection, table: Table, data: DataRecipe) -> PartInspection:
+    """``part`` with a note if its class names seem to be several labels each, or other columns hold further labels."""
     columns = find_label_columns(table, data)
+    if len(columns) == 1 and not data.several and (note := numbered_columns_note(table, columns[0])):
+        part = replace(part, notes=(*part.notes, note))
     if len(columns) != 1 or data.label_separator is not None:
         return part
     separator = separator_of(label_values(table, columns[0]), None, data.labels) if data.several else None

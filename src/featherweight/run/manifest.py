@@ -61,6 +61,14 @@ def lists_file(folder: Path, name: str) -> bool:
     return (folder / FILE).is_file() and name in _read(folder)
 
 
+def missing_from(folder: Path, part: str) -> list[str]:
+    """Files below ``folder / part`` that the manifest of ``folder`` lists, and that no longer exist.
+
+    Raises UserError if the manifest is missing or damaged.
+    """
+    return [name for name in _read(folder) if name.startswith(f"{part}/") and not (folder / name).is_file()]
+
+
 def compare_with_manifest(folder: Path) -> Deviations | None:
     """The differences between ``folder`` and its manifest; None if there is no manifest.
 

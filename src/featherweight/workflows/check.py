@@ -15,6 +15,9 @@ from featherweight.recipe.schema import require_recipe
 from featherweight.workflows.own_validation import own_validation
 from featherweight.workflows.prepare import OF_BACKBONE
 
+_ALL_SHOWN = 100
+"""Maximum number of labels that are all listed; of more labels, half of this number."""
+
 
 @called_with(Caller.RECIPE)
 def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
@@ -59,7 +62,7 @@ def inspection_lines(inspection: Inspection) -> list[str]:
         lines += [
             in_a_line(f"{name}  {part.origin}: {counted(part.rows, 'row')}, columns {', '.join(part.columns)}"),
             in_a_line(f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}"),
-            *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {in_a_line(label)}" for label, rows in _counts(part).items()),
+            *_count_lines(part),
             *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
             *(f"  {line}" for line in _unknown_lines(part, inspection.backbone)),
         ]
@@ -69,8 +72,21 @@ def inspection_lines(inspection: Inspection) -> list[str]:
     return lines
 
 
-def _counts(part: PartInspection) -> dict[str, int]:
-    return {**part.labels, "(no label)": part.without_any} if part.without_any else part.labels
+def _count_lines(part: PartInspection) -> list[str]:
+    """The number of rows of each label; of very many labels only of the most frequent ones."""
+    counts = list(part.labels.items())
+    shown = counts if len(counts) <= _ALL_SHOWN else counts[: _ALL_SHOWN // 2]
+    others = [rows for _, rows in counts[len(shown) :]]
+    more = [f"  {'':>9}  {'':>6}  {_others_in_words(others)}"] if others else []
+    if part.without_any:
+        shown = [*shown, ("(no label)", part.without_any)]
+    return [*(f"  {rows:>9,}  {rows / part.rows:6.1%}  {in_a_line(label)}" for label, rows in shown), *more]
+
+
+def _others_in_words(rows: list[int]) -> str:
+    fewest, most = min(rows), max(rows)
+    each = counted(most, "row") if fewest == most else f"{fewest:,} to {counted(most, 'row')}"
+    return f"and {len(rows):,} more labels with {each} each"
 
 
 def _source_of_texts(part: PartInspection) -> str:

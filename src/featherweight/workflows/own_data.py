@@ -16,6 +16,7 @@ from featherweight.data.label_cells import label_values, single_labels
 from featherweight.data.label_guess import Labels, find_labels, guess_label, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, unlikely_names
+from featherweight.data.numbered_columns import numbered_columns_note
 from featherweight.data.readers.table import Table, joined_texts, label_columns, text_columns
 from featherweight.data.source_tables import open_table
 from featherweight.data.sources import complete_rows, rows_of
@@ -131,7 +132,8 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
         f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every {training.evaluate_every} steps{of_length}",
         *notes,
     )
-    if not several and (note := separated_labels(table.read(guess.label_columns[0]), columns)):
+    column = guess.label_columns[0]
+    if not several and (note := separated_labels(table.read(column), columns) or numbered_columns_note(table, column)):
         notes = (*notes, f"{called}: {note}")
     return Draft(recipe, whole, notes)
 

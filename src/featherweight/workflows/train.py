@@ -18,15 +18,16 @@ from featherweight.data.fingerprints import require_same_recipe, what_has_change
 from featherweight.data.kept_tables import tables_kept
 from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process, release_gpu_memory
+from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
-from featherweight.formatting import counted
+from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_from, for_command_line, to_resume, to_resume_here
 from featherweight.recipe import Recipe
-from featherweight.run.cleanup import PAGE
+from featherweight.run.cleanup import DRAWN, PAGE
 from featherweight.run.folder import Run
 from featherweight.run.lock import choose_folder, chosen_and_reserved, is_complete_run, locked
 from featherweight.run.manifest import FILE as MANIFEST
-from featherweight.run.manifest import remake_manifest, write_manifest
+from featherweight.run.manifest import missing_from, remake_manifest, write_manifest
 from featherweight.task.interface import Task, task_of
 from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals
@@ -150,15 +151,24 @@ def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
     """The complete run in ``folder``. If its report or manifest is missing, it is written first.
 
     A new manifest takes the files as they are now, and so cannot show earlier changes; the user is told to verify them.
+    Raises UserError if files of the adapter are missing.
     """
     from featherweight.workflows.report import is_reported, report_run
 
-    if is_first_process() and not (folder / MANIFEST).is_file():
+    if not is_first_process():
+        return Run(folder)
+    if not (folder / MANIFEST).is_file():
         with locked(folder):
             remake_manifest(folder)
         note = f"{folder}: complete, but {MANIFEST} was missing: it was written again from the current files"
         notify(listeners, f"{note}; to check them: featherweight verify {folder}")
-    if is_first_process() and not is_reported(folder):
+    if lost := [name for name in missing_from(folder, "adapter") if name not in DRAWN]:
+        missing = f"{listed(lost, 4)} {'is' if len(lost) == 1 else 'are'} missing"
+        raise UserError(
+            f"{folder}: the training is complete, but {missing}\n"
+            "Restore what is missing from a copy, or train again in another folder"
+        )
+    if not is_reported(folder):
         with locked(folder):
             report_run(folder, lambda line: notify(listeners, line))
     return Run(folder)
