@@ -29,8 +29,8 @@ def numbered_columns_note(table: Table, column: str) -> str | None:
     if not others:
         return None
     hold = "holds" if len(others) == 1 else "hold"
-    rows = zip_longest(first, *others.values())
-    example = "|".join(max((list(filter(None, labels)) for labels in rows), key=len))
+    rows = [[label for label in labels if label] for labels in zip_longest(first, *others.values())]
+    example = "|".join(max(rows, key=len))
     return (
         f"{listed(list(others), 6)} {hold} classes of {in_a_line(repr(column))}, too. "
         "If a text may have several labels, "
