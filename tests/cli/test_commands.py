@@ -71,7 +71,7 @@ def test_a_row_of_the_plan_counts_dora_and_the_roles_of_the_recipe(cli: Cli) -> 
     said(cli, "plan", *given, "--row", 1, "--out", "dora.toml")
     assert Recipe.load("dora.toml").adapter.dora
     assert f"trainable {rows[0][-3]}" in " ".join(said(cli, "weigh", "dora.toml").split())  # and within the budget
-    refused(cli, "plan", *given, "--budget", "1", naming="no adapter fits; the smallest with DoRA has")
+    refused(cli, "plan", *given, "--budget", "2k", naming="the smallest adapter with LoRA and DoRA has 2,692")
 
 
 def test_recipes_are_listed_and_printed(cli: Cli) -> None:
