@@ -164,6 +164,6 @@ def load_recipe(
 
     from featherweight.workflows.own_data import draft_recipe
 
-    draft = draft_recipe(recipe, [*options, *overrides])
+    draft = draft_recipe(recipe, [*options, *overrides], trains=trains)
     tell(draft.notes if trains else draft.notes[:1])
     return draft.recipe

@@ -19,6 +19,7 @@ from featherweight.data.labels import is_missing, unlikely_names
 from featherweight.data.readers.table import Table, joined_texts, label_columns, text_columns
 from featherweight.data.source_tables import open_table
 from featherweight.data.sources import complete_rows, rows_of
+from featherweight.data.used_classes import only_one_class
 from featherweight.errors import UserError
 from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_with, option
@@ -83,10 +84,13 @@ def recipe_for(
     return draft_recipe(os.fspath(data), [*options, *overrides]).recipe
 
 
-def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | None = None) -> Draft:
+def draft_recipe(
+    source: str, overrides: Sequence[str] = (), *, table: Table | None = None, trains: bool = True
+) -> Draft:
     """The recipe for the data ``source``; keys in ``overrides`` keep their values, all others are chosen.
 
-    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does.
+    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does, and if a classifier
+    is to be trained (``trains``), but all rows have the same label.
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
@@ -104,7 +108,7 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
         given = Recipe.parse(values, source)
     several = guess.several
     values = _with_names_in_table(values, guess)
-    names, rows = _labels(given, table, guess)
+    names, rows = _labels(given, table, guess, trains=trains)
     backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
     classes = counted(len(names), "label" if several else "class")
     of_texts = f"{counted(rows, 'text')} of {called} {'with' if several else 'in'} {classes}"
@@ -177,13 +181,19 @@ def _named_labels(recipe: Recipe) -> tuple[str, ...]:
     return recipe.data.label_columns if "label" in recipe.data.model_fields_set else ()
 
 
-def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
-    """The names of the classes, and the number of labelled rows; with ``data.empty = "drop"``, of those with a text."""
+def _labels(recipe: Recipe, table: Table, guess: Guess, *, trains: bool) -> tuple[Sequence[str], int]:
+    """The names of the classes, and the number of labelled rows; with ``data.empty = "drop"``, of those with a text.
+
+    Raises UserError if no row has a label; with ``trains`` also if all rows have the same one.
+    """
     changes = {"text": list(guess.text), "label": one_or_all(guess.label_columns)}
     changes = {**_gaps_left_out(table, guess.label_columns, several=guess.several), **changes}
     data = recipe.with_values(data=changes).data
     if data.several:
         rows = rows_of(table, data.train, data)
+        used = tuple(name for name, count in zip(rows.label_names, rows.counts.tolist(), strict=True) if count)
+        if trains and len(used) == 1:
+            raise only_one_class(table.origin, used[0])
         return rows.label_names, len(rows)
     assert isinstance(guess.label, str)
     cells = single_labels(label_values(table, guess.label))
@@ -198,8 +208,10 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
         )
     if data.empty == "drop":
         counts = Counter(label_text(cells[place]) for place in complete_rows(table, data.train, data))
-    names = data.labels or table.classes.get(guess.label) or names_in_training(counts)
-    return names, counts.total()
+    used = names_in_training(counts)
+    if trains and len(used) == 1:
+        raise only_one_class(table.origin, used[0])
+    return data.labels or table.classes.get(guess.label) or used, counts.total()
 
 
 def _require_rows(table: Table) -> None:
