@@ -74,6 +74,12 @@ def is_peft_folder(path: str | Path) -> bool:
     return not own and any((folder / name).exists() for name in (FILE, WEIGHTS, _PICKLED))
 
 
+def folder_of_file(path: str | Path) -> Path | None:
+    """The folder that PEFT saved of which ``path`` is the settings or the weights; None if it is another path."""
+    file = Path(path)
+    return file.parent if file.name in (FILE, WEIGHTS, _PICKLED) and is_peft_folder(file.parent) else None
+
+
 def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> PeftFolder:
     """Read and check the folder ``path``; ``given`` are the user's options, such as the names of the classes.
 
