@@ -19,6 +19,7 @@ from featherweight.cli.arguments import (
     tell,
 )
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 
 if TYPE_CHECKING:
     from featherweight.budget.weigh import Component, Weight
@@ -124,7 +125,7 @@ def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exce
 def _print(name: str, backbone: str, weight: Weight, budget: bool = True) -> None:
     from featherweight.console import plain_console
 
-    title = f"{name} on {backbone}, {weight.labels} labels"
+    title = f"{name} on {backbone}, {counted(weight.labels, 'label')}"
     _print_count(title, weight.components, weight.total, weight.budget if budget else None)
     console = plain_console(soft_wrap=True)
     console.print(f"{weight.percent:.2f}% of the backbone's {weight.backbone_parameters:,} parameters")
