@@ -66,6 +66,17 @@ def test_a_budget_below_the_smallest_lora_names_the_parts_and_the_head_alone() -
     assert plan(ROBERTA, 4, 4_612)[0].total == 4_612
 
 
+@pytest.mark.parametrize(("arguments", "naming"), [
+    ((1, 10_000), "labels must be at least 2; it is 1"),
+    ((-3, 10_000), "labels must be at least 2; it is -3"),
+    ((4, 0), "budget must be at least 1; it is 0"),
+    ((4, 10_000, "some"), "bias must be one of none, lora, all, not the text 'some'"),
+])  # fmt: skip
+def test_arguments_that_the_command_refuses_are_refused_in_python(arguments: Any, naming: str) -> None:
+    with pytest.raises(UserError, match=f"^{naming}$"):
+        plan(ROBERTA, *arguments)
+
+
 def test_a_head_over_the_budget_is_named_alone() -> None:
     with pytest.raises(UserError) as refusal:
         plan(ROBERTA, 2_000, 1_000_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from featherweight.argument_checks import described, require_whole
 from featherweight.backbone.architecture import Architecture
@@ -90,12 +90,18 @@ def plan(
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
     as general as full fine-tuning. A head for which no set of roles fits in all layers gets rows with LoRA in as many
-    of the upper layers as fit. Raises UserError, naming the part that is too large, if nothing fits.
+    of the upper layers as fit. Raises UserError for a wrong argument, and if nothing fits, naming the part
+    that is too large.
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"
         raise UserError(f"{takes}, not {described(architecture)}; for the parameters of a recipe, write weigh(recipe)")
     labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
+    for name, value, least in (("labels", labels, 2), ("budget", budget, 1)):
+        if value < least:
+            raise UserError(f"{name} must be at least {least}; it is {value:,}")
+    if bias not in get_args(Bias):
+        raise UserError(f"bias must be one of {', '.join(get_args(Bias))}, not {described(bias)}")
     heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
     fewer = range(architecture.layers - 1, 0, -1)  # numbers of upper layers, for budgets too small for all layers
     found: list[PlanRow] = []

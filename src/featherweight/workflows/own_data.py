@@ -132,9 +132,16 @@ def draft_recipe(
     notes = (
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {counted(recipe.budget, 'trainable parameter')}, "
-        f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every {training.evaluate_every} steps{of_length}",
+        f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every "
+        f"{counted(training.evaluate_every, 'step')}{of_length}",
         *notes,
     )
+    tables = values.get("adapter", {}).get("lora")
+    if isinstance(tables, list) and any("roles" not in table for table in tables):
+        notes = (
+            *notes,
+            'adapter.lora names no roles: only query and value are adapted; "auto" adapts all linear layers',
+        )
     if not several and (note := separated_labels(table.read(guess.label_columns[0]), columns)):
         notes = (*notes, f"{called}: {note}")
     return Draft(recipe, whole, notes)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from featherweight.budget.weigh import Weight
 from featherweight.data.class_names import label_names_of
 from featherweight.data.used_classes import only_one_class
+from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.workflows.continuation import with_classes_of_the_start
 from featherweight.workflows.resolve import Resolved, backbone_architecture, resolve_recipe
 
 
+@called_with(Caller.RECIPE)
 def weigh(recipe: Recipe) -> Weight:
     """The number of parameters that a recipe trains, by component, from shapes alone.
 
