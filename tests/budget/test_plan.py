@@ -186,6 +186,17 @@ def test_the_head_alone_is_proposed_if_no_lora_fits() -> None:
     assert line == f"Nearest adapter that fits, 3,076 parameters: {options}"
 
 
+def test_a_recipe_that_starts_from_a_run_is_proposed_a_budget_and_no_other_adapter() -> None:
+    recipe = Recipe.load("r4", ["budget=900k", "adapter.start_from=runs/r4"])
+    with pytest.raises(UserError) as refusal:
+        require_within_budget(weigh(recipe, ROBERTA, 4), recipe, ROBERTA)
+    line = str(refusal.value).splitlines()[1]
+    assert line == (
+        "A training that starts from runs/r4 has the adapter of that run: raise the budget to at least 990,724: "
+        "--set budget=990724"
+    )
+
+
 def test_a_proposed_rank_is_never_above_the_smaller_dimension_of_a_layer() -> None:
     minilm = BACKBONES["minilm"]
     recipe = Recipe.load("newsbriefs", ["adapter.lora.rank=10_000", "budget=100M"])

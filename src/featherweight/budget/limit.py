@@ -43,8 +43,15 @@ def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -
     """One line with the nearest adapter within the budget, in the spelling of ``hints.to_set``.
 
     It has lower ranks for the same layers if that fits, else it is the first row that ``featherweight plan`` prints. If
-    no LoRA fits, it is the linear head alone.
+    no LoRA fits, it is the linear head alone. A recipe that starts from a run must keep the adapter of that run, so the
+    line says how large the budget must be.
     """
+    if recipe.adapter.start_from is not None:
+        total = weigh(recipe, architecture, labels).total
+        return (
+            f"A training that starts from {recipe.adapter.start_from} has the adapter of that run: "
+            f"raise the budget to at least {total:,}: {to_set(f'budget={total}')}"
+        )
     smaller = _lower_ranks(recipe, architecture, labels)
     if smaller is not None:
         total = weigh(smaller, architecture, labels).total

@@ -133,7 +133,7 @@ def draft_recipe(
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {counted(recipe.budget, 'trainable parameter')}, "
         f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every "
-        f"{counted(training.evaluate_every, 'step')}{of_length}",
+        f"{counted(training.evaluate_every or 0, 'step')}{of_length}",
         *notes,
     )
     tables = values.get("adapter", {}).get("lora")
