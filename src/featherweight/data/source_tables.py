@@ -13,7 +13,7 @@ from featherweight.data.kept_tables import kept_table
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.beside import one_file_of
 from featherweight.data.readers.files import file_parts, file_tables
-from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
+from featherweight.data.readers.folders import class_folders, data_files, folder_parts, folder_tables, is_text_folder
 from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
 from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
@@ -131,8 +131,8 @@ def _require_no_checkpoints(folder: Path, origin: str) -> None:
     Files such as vocab.txt in a checkpoint are not texts.
     """
     inside = folders_inside(folder)
-    others = [path for path in folder.iterdir() if path.is_dir() and path not in inside]
-    if inside and not kind_of_folder(folder) and not any(map(is_text_folder, others)) and not any(folder.glob("*.txt")):
+    of_data = folder_parts(folder) or any(folder.glob("*.txt")) or {*class_folders(folder)} - {*inside}
+    if inside and not of_data and not kind_of_folder(folder):
         named = listed([f"{path} ({kind_of_folder(path)})" for path in inside], 3)
         raise UserError(f"{origin}: is not data, but contains {named}; name such a folder, or a data file")
 
