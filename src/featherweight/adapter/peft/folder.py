@@ -27,6 +27,7 @@ _OUTER = "base_model.model."
 _ADD_BASE = "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
 _TYPES = ("F32", "F16", "BF16")
 _COPY = re.compile(r"\.modules_to_save\.(?:[^.]+\.)?")
+_MAGNITUDE = re.compile(r"(?<=\.lora_magnitude_vector)\.weight$")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
 
 
@@ -141,9 +142,10 @@ def plain_name(name: str) -> str:
     """PEFT's tensor name ``name`` without what PEFT adds to the name in transformers' classification class.
 
     ``base_model.model.classifier.modules_to_save.default.dense.bias`` gives ``classifier.dense.bias``. For a head of
-    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``.
+    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``. DoRA's magnitudes
+    end in ``.lora_magnitude_vector``; PEFT also loads them with ``.weight`` after it, as the adapters of runs have them.
     """
-    return _COPY.sub(".", name.removeprefix(_OUTER))
+    return _MAGNITUDE.sub("", _COPY.sub(".", name.removeprefix(_OUTER)))
 
 
 def is_original(name: str) -> bool:
