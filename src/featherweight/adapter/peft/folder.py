@@ -142,8 +142,9 @@ def plain_name(name: str) -> str:
     """PEFT's tensor name ``name`` without what PEFT adds to the name in transformers' classification class.
 
     ``base_model.model.classifier.modules_to_save.default.dense.bias`` gives ``classifier.dense.bias``. For a head of
-    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``. DoRA's magnitudes
-    end in ``.lora_magnitude_vector``; PEFT also loads them with ``.weight`` after it, as the adapters of runs have them.
+    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``. DoRA's
+    magnitudes end in ``.lora_magnitude_vector``. PEFT also loads them with ``.weight`` after it, as in the adapters of
+    runs.
     """
     return _MAGNITUDE.sub("", _COPY.sub(".", name.removeprefix(_OUTER)))
 
