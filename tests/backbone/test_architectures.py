@@ -207,11 +207,12 @@ def test_the_way_through_the_class_agrees_with_the_built_in_one(family: str) -> 
     assert set(through_class.head_parameters(7)) == set(built_in.head_parameters(7))
 
 
-def test_role_map_with_a_wrong_name_says_which_names_there_are() -> None:
-    config = {"model_type": "roformer", **tiny_config("bert")}
+@pytest.mark.parametrize("family", ["roformer", "bert"])
+def test_role_map_with_a_wrong_name_says_which_names_there_are(family: str) -> None:
+    config = {"model_type": family, **tiny_config("bert")}
     with pytest.raises(UserError, match=r"backbone.roles.query: no linear layer 'attn.q'") as error:
         architecture_of(config, {"query": "attn.q"})
-    assert "attention.self.query" in str(error.value)
+    assert f"\nthe linear layers of {family} are: attention.self.query (32 to 32), " in str(error.value)
 
 
 @pytest.mark.parametrize(

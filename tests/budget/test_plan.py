@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.known_configs import KNOWN
-from featherweight.budget.limit import nearest_that_fits
+from featherweight.budget.limit import nearest_that_fits, require_within_budget
 from featherweight.budget.plan import PlanRow, plan, resolve_auto
 from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
@@ -55,10 +55,57 @@ def test_a_small_budget_falls_back_to_fewer_roles(budget: int, roles: tuple[str,
     assert plan(ROBERTA, 4, budget)[0].roles == roles
 
 
-def test_nothing_fits_says_the_smallest_total() -> None:
-    with pytest.raises(UserError, match="the smallest has 4,612"):
+def test_a_budget_below_the_smallest_lora_names_the_parts_and_the_head_alone() -> None:
+    with pytest.raises(UserError) as refusal:
         plan(ROBERTA, 4, 4_611)
+    assert str(refusal.value) == (
+        "budget = 4,611: no LoRA fits; the smallest adapter with LoRA has 4,612 parameters (roberta, 4 labels; "
+        "linear head 3,076, LoRA 1,536): raise the budget, or train only the head (3,076): "
+        "--set 'adapter.lora=[]' --set adapter.head=linear"
+    )
     assert plan(ROBERTA, 4, 4_612)[0].total == 4_612
+
+
+@pytest.mark.parametrize(("arguments", "naming"), [
+    ((1, 10_000), "labels must be at least 2; it is 1"),
+    ((-3, 10_000), "labels must be at least 2; it is -3"),
+    ((4, 0), "budget must be at least 1; it is 0"),
+    ((4, 10_000, "some"), "bias must be one of none, lora, all, not the text 'some'"),
+])  # fmt: skip
+def test_arguments_that_the_command_refuses_are_refused_in_python(arguments: Any, naming: str) -> None:
+    with pytest.raises(UserError, match=f"^{naming}$"):
+        plan(ROBERTA, *arguments)
+
+
+def test_a_head_over_the_budget_is_named_alone() -> None:
+    with pytest.raises(UserError) as refusal:
+        plan(ROBERTA, 2_000, 1_000_000)
+    assert str(refusal.value) == (
+        "budget = 1,000,000: no adapter fits; the linear head alone has 1,538,000 parameters (roberta, 2,000 labels): "
+        "raise the budget, or use fewer labels or a smaller backbone"
+    )
+    head_only = Recipe.parse({"budget": 3_075, "adapter": {"lora": [], "head": "linear"}})
+    assert "the linear head alone has 3,076 parameters" in nearest_that_fits(head_only, ROBERTA, 4)
+
+
+@pytest.mark.parametrize(("bias", "dora", "budget", "parts", "remedy"), [
+    ("all", False, 100_000, "linear head 3,076, biases 102,144, LoRA 1,536", "add --set adapter.bias=none"),
+    ("none", True, 5_000, "linear head 3,076, DoRA 768, LoRA 1,536", "add --set adapter.dora=false"),
+    ("lora", True, 5_000, "linear head 3,076, biases 768, DoRA 768, LoRA 1,536",
+     "add --set adapter.bias=none --set adapter.dora=false"),
+    ("all", True, 4_000, "linear head 3,076, biases 102,144, DoRA 768, LoRA 1,536",
+     "train only the head (3,076): --set 'adapter.lora=[]' --set adapter.head=linear --set adapter.bias=none"),
+])  # fmt: skip
+def test_biases_and_dora_that_take_the_budget_are_named(
+    bias: Any, dora: bool, budget: int, parts: str, remedy: str
+) -> None:
+    recipe = Recipe.parse({"budget": budget, "adapter": {"lora": "auto", "bias": bias, "dora": dora}})
+    with pytest.raises(UserError) as refusal:
+        resolve_auto(recipe, ROBERTA, 4)
+    assert f"labels; {parts})" in str(refusal.value) and str(refusal.value).endswith(f"budget, or {remedy}")
+    options = shlex.split(remedy.partition("--set")[1] + remedy.partition("--set")[2])[1::2]
+    changed = Recipe.parse(recipe.model_dump(mode="json", exclude_none=True), overrides=options)
+    assert weigh(resolve_auto(changed, ROBERTA, 4), ROBERTA, 4).margin >= 0
 
 
 def test_a_budget_below_rank_1_in_all_layers_goes_into_as_many_upper_layers_as_fit() -> None:
@@ -122,7 +169,7 @@ def test_every_proposal_can_be_pasted_and_fits(name: str, backbone: str, budget:
         return
     line = nearest_that_fits(recipe, architecture, 4)
     if "no adapter fits" in line:
-        assert budget < int(line.partition("the smallest has ")[2].partition(" ")[0].replace(",", ""))
+        assert budget < int(line.partition("the linear head alone has ")[2].partition(" ")[0].replace(",", ""))
         return
     announced, _, options = line.removeprefix("Nearest adapter that fits, ").partition(" parameters: ")
     words = shlex.split(options)
@@ -131,6 +178,32 @@ def test_every_proposal_can_be_pasted_and_fits(name: str, backbone: str, budget:
     total = weigh(pasted, architecture, 4).total
     assert total == int(announced.replace(",", ""))
     assert total <= budget
+
+
+def test_the_head_alone_is_proposed_if_no_lora_fits() -> None:
+    line = nearest_that_fits(Recipe.load("r4", ["budget=4k"]), ROBERTA, 4)
+    options = "--set 'adapter.lora=[]' --set adapter.head=linear --set adapter.bias=none"
+    assert line == f"Nearest adapter that fits, 3,076 parameters: {options}"
+
+
+def test_a_recipe_that_starts_from_a_run_is_proposed_a_budget_and_no_other_adapter() -> None:
+    recipe = Recipe.load("r4", ["budget=900k", "adapter.start_from=runs/r4"])
+    with pytest.raises(UserError) as refusal:
+        require_within_budget(weigh(recipe, ROBERTA, 4), recipe, ROBERTA)
+    line = str(refusal.value).splitlines()[1]
+    assert line == (
+        "A training that starts from runs/r4 has the adapter of that run: raise the budget to at least 990,724: "
+        "--set budget=990724"
+    )
+
+
+def test_a_proposed_rank_is_never_above_the_smaller_dimension_of_a_layer() -> None:
+    minilm = BACKBONES["minilm"]
+    recipe = Recipe.load("newsbriefs", ["adapter.lora.rank=10_000", "budget=100M"])
+    line = nearest_that_fits(recipe, minilm, 4)
+    assert line.endswith("--set adapter.lora.rank=384")
+    lower = Recipe.load("newsbriefs", ["adapter.lora.rank=384", "budget=100M"])
+    require_within_budget(weigh(lower, minilm, 4), lower, minilm)
 
 
 def test_lower_ranks_keep_their_proportion() -> None:

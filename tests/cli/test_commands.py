@@ -71,7 +71,19 @@ def test_a_row_of_the_plan_counts_dora_and_the_roles_of_the_recipe(cli: Cli) -> 
     said(cli, "plan", *given, "--row", 1, "--out", "dora.toml")
     assert Recipe.load("dora.toml").adapter.dora
     assert f"trainable {rows[0][-3]}" in " ".join(said(cli, "weigh", "dora.toml").split())  # and within the budget
-    refused(cli, "plan", *given, "--budget", "1", naming="no adapter fits; the smallest with DoRA has")
+    refused(cli, "plan", *given, "--budget", "2k", naming="the smallest adapter with LoRA and DoRA has 2,692")
+
+
+def test_a_plan_says_which_keys_it_does_not_use(cli: Cli) -> None:
+    plain = cli("plan", "--labels", 1_000)
+    lora = 'adapter.lora=[{roles = ["query"], rank = 500}]'
+    answer = cli("plan", "--labels", 1_000, "--set", lora, "--set", "adapter.head=native")
+    assert answer.out == plain.out and "roberta-base, 1,000 labels" in plain.out
+    assert answer.err.splitlines() == [
+        "note: adapter.lora has no effect on a plan; to count the parameters of your own: featherweight weigh",
+        "note: adapter.head has no effect on a plan, which has rows for every head",
+    ]
+    assert plain.err == cli("plan", "--set", "adapter.lora=auto").err == ""
 
 
 def test_recipes_are_listed_and_printed(cli: Cli) -> None:

@@ -9,6 +9,7 @@ from support.commands import Cli, refused
 from support.reviews import write_reviews
 
 from featherweight import recipe_for
+from featherweight.cli.arguments import load_recipe
 from featherweight.recipe import Recipe
 
 
@@ -112,3 +113,28 @@ def test_the_line_after_an_adaptation_repeats_the_options(cli: Cli, monkeypatch:
     answer = cli("adapt", "my notes.csv", *options, "-o", "new one")
     given = "--text body --label kind --set data.validation_size=2 --backbone 'new one'"
     assert answer.out.endswith(f"To train on it: featherweight train 'my notes.csv' {given}\n")
+
+
+def write_one_class() -> None:
+    Path("one.csv").write_text("text,label\n" + "".join(f"apple {n},fruit\n" for n in range(20)), "utf-8")
+
+
+@pytest.mark.parametrize("task", [[], ["--set", "task=multi-label"]])
+@pytest.mark.parametrize("command", [["new"], ["plan"], ["weigh"], ["train", "--out", "run"]])
+def test_data_of_one_class_is_refused_by_every_command_for_training(
+    cli: Cli, command: list[str], task: list[str]
+) -> None:
+    write_one_class()
+    refused(cli, command[0], "one.csv", *command[1:], *task, naming="one.csv: every training row has the label 'fruit'")
+
+
+def test_a_recipe_with_data_of_one_class_is_not_weighed(cli: Cli) -> None:
+    write_one_class()
+    given = ["--set", "data.train=one.csv", "--set", "data.text=text"]
+    refused(cli, "weigh", "newsbriefs", *given, naming="one.csv: every training row has the label 'fruit'")
+
+
+def test_a_backbone_is_adapted_to_texts_of_one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_one_class()
+    assert load_recipe("one.csv", [], trains=False).data.label == "label"  # as `adapt` does

@@ -24,6 +24,7 @@ from featherweight import (
     run_rounds,
     show,
     train,
+    weigh,
 )
 from featherweight.inference.output_files import predict_texts
 
@@ -209,6 +210,14 @@ def test_a_run_is_named_by_its_folder(finished_run: Run) -> None:
         show(finished_run, ["curves"])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="precision takes one of auto, fp32, bf16, fp16, not the text 'int8'"):
         Classifier.load(finished_run.folder, precision="int8")
+
+
+def test_weigh_says_what_to_change_in_the_recipe() -> None:
+    recipe = RECIPE.with_values(budget=2_000, adapter={"lora": "auto"})
+    with pytest.raises(UserError) as error:
+        weigh(recipe)
+    assert str(error.value).endswith('recipe.with_values(adapter={"lora": [], "head": "linear"})')
+    assert weigh(recipe.with_values(adapter={"lora": [], "head": "linear"})).total == 1_540
 
 
 def test_a_budget_and_labels_are_whole_numbers() -> None:

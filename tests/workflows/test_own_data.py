@@ -56,6 +56,17 @@ def test_the_choices_are_said(reviews: str) -> None:
     assert "backbone minilm (installed), at most 1,000,000 trainable parameters, 20 epochs" in second
 
 
+def test_a_rank_without_roles_is_said_to_adapt_only_two_kinds_of_layers(reviews: str) -> None:
+    told = 'adapter.lora names no roles: only query and value are adapted; "auto" adapts all linear layers'
+    assert told in draft_recipe(reviews, ["adapter.lora.rank=16"]).notes
+    for given in ([], ["adapter.lora=auto"], ["adapter.lora=[]"], ["adapter.lora.rank=3", "adapter.lora.roles=key"]):
+        assert told not in draft_recipe(reviews, given).notes
+
+
+def test_one_step_between_evaluations_is_singular(reviews: str) -> None:
+    assert draft_recipe(reviews, ["training.evaluate_every=1"]).notes[1].endswith("an evaluation every 1 step")
+
+
 def test_the_backbone_is_the_best_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"minilm", "mpnet"}
     monkeypatch.setattr(resolve, "is_installed", installed.__contains__)

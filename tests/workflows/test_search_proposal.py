@@ -64,7 +64,7 @@ def test_a_space_in_which_nothing_fits_is_refused_before_any_trial(tiny_recipe: 
 
 def test_a_budget_too_small_for_auto_is_refused_whatever_is_varied(tiny_recipe: Any) -> None:
     recipe = without_test_rows(tiny_recipe(budget=170, adapter={"lora": "auto"}))
-    with pytest.raises(UserError, match=r"search: no values fit budget = 170\nbudget = 170: no adapter fits"):
+    with pytest.raises(UserError, match=r"search: no values fit budget = 170\nbudget = 170: no LoRA fits"):
         Searched.of(recipe, SearchSpace({"adapter.bias": Choices(("lora", "all"))}))
 
 

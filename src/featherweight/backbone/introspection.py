@@ -121,17 +121,29 @@ def _split_at_layer(name: str) -> tuple[str, int, str] | None:
 
 
 def _roles_hint(model_type: str, modules: Mapping[str, Any]) -> str:
-    widths: dict[str, str] = {}
-    for name, module in modules.items():
-        if parts := _split_at_layer(name):
-            widths.setdefault(parts[2], f"{parts[2]} ({module.in_features} to {module.out_features})")
+    widths = _widths(modules)
     if not widths:
-        return f"backbone.name: {model_type} has no linear layers inside numbered layers, so LoRA cannot adapt it here"
+        return f"backbone.name: {_linear_layers(model_type, modules)}, so LoRA cannot adapt it here"
     return (
         f"backbone.name: {model_type} is not a built-in encoder family; its linear layers are: "
         f"{', '.join(widths.values())}\n"
         f"Set the roles of the layers to adapt in the recipe: {_example(widths)}"
     )
+
+
+def _linear_layers(model_type: str, modules: Mapping[str, Any]) -> str:
+    widths = _widths(modules)
+    named = f"the linear layers of {model_type} are: {', '.join(widths.values())}"
+    return named if widths else f"{model_type} has no linear layers inside numbered layers"
+
+
+def _widths(modules: Mapping[str, Any]) -> dict[str, str]:
+    """For each linear layer of an encoder layer, its name with its widths: ``attn.q (768 to 768)``."""
+    widths: dict[str, str] = {}
+    for name, module in modules.items():
+        if parts := _split_at_layer(name):
+            widths.setdefault(parts[2], f"{parts[2]} ({module.in_features} to {module.out_features})")
+    return widths
 
 
 def _example(names: Iterable[str]) -> str:
@@ -157,7 +169,7 @@ def _linears_by_role(model_type: str, modules: Mapping[str, Any], roles: Mapping
     for module_name, names in wanted.items():
         if not any(set(names) <= set(linear.roles) for linear in linears):
             problem = f"backbone.roles.{names[0]}: no linear layer {module_name!r} in the layers of this encoder"
-            raise UserError(f"{problem}\n{_roles_hint(model_type, modules).splitlines()[0]}")
+            raise UserError(f"{problem}\n{_linear_layers(model_type, modules)}")
     if len(stacks) > 1:
         raise UserError(
             f"backbone.roles: the model has several lists of layers with these names: {', '.join(sorted(stacks))}; "

@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.budget.plan import plan
-from featherweight.budget.weigh import Weight, adapted_linears, weigh
+from featherweight.budget.weigh import Weight, adapted_linears, head_parameters, weigh
 from featherweight.errors import UserError
 from featherweight.hints import to_set
 from featherweight.recipe import LoraLayers, Recipe
@@ -42,8 +42,16 @@ def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
 def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
     """One line with the nearest adapter within the budget, in the spelling of ``hints.to_set``.
 
-    It has lower ranks for the same layers if that fits, else it is the first row that ``featherweight plan`` prints.
+    It has lower ranks for the same layers if that fits, else it is the first row that ``featherweight plan`` prints. If
+    no LoRA fits, it is the linear head alone. A recipe that starts from a run must keep the adapter of that run, so the
+    line says how large the budget must be.
     """
+    if recipe.adapter.start_from is not None:
+        total = weigh(recipe, architecture, labels).total
+        return (
+            f"A training that starts from {recipe.adapter.start_from} has the adapter of that run: "
+            f"raise the budget to at least {total:,}: {to_set(f'budget={total}')}"
+        )
     smaller = _lower_ranks(recipe, architecture, labels)
     if smaller is not None:
         total = weigh(smaller, architecture, labels).total
@@ -57,7 +65,11 @@ def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -
     try:
         row = plan(architecture, labels, recipe.budget)[0]
     except UserError as error:
-        return str(error)
+        head = head_parameters("linear", architecture, labels)
+        if head > recipe.budget:
+            return str(error)
+        only_head = to_set("adapter.lora=[]", "adapter.head=linear", "adapter.bias=none")
+        return f"Nearest adapter that fits, {head:,} parameters: {only_head}"
     plain = ("adapter.dora=false",) if adapter.dora else ()
     return f"Nearest adapter that fits, {row.total:,} parameters: {row.overrides(*plain)}"
 
@@ -70,18 +82,37 @@ def within_budget(recipe: Recipe, architecture: Architecture, labels: int) -> Re
 
 
 def _lower_ranks(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
-    """The recipe with its ranks lowered in proportion, as little as possible; None if even rank 1 does not fit."""
+    """The recipe with its ranks lowered in proportion, as little as possible; None if even rank 1 does not fit.
+
+    No rank is above the smaller dimension of a layer: a training would refuse it.
+    """
     tables: tuple[LoraLayers, ...] = () if recipe.adapter.lora == "auto" else recipe.adapter.lora
     highest = max((table.rank for table in tables), default=1)
+    most = _largest_useful_ranks(recipe, architecture)
 
     def scaled(rank: int) -> Recipe:
-        ranks = [{"rank": max(1, table.rank * rank // highest)} for table in tables]
+        ranks = [
+            {"rank": max(1, min(table.rank * rank // highest, useful))}
+            for table, useful in zip(tables, most, strict=True)
+        ]
         values = [t.model_dump(mode="json", exclude_none=True) | r for t, r in zip(tables, ranks, strict=True)]
         return recipe.with_values(adapter={"lora": values})
 
     lower = range(1, highest)
     fitting = bisect_right(lower, recipe.budget, key=lambda rank: weigh(scaled(rank), architecture, labels).total)
     return scaled(lower[fitting - 1]) if fitting else None
+
+
+def _largest_useful_ranks(recipe: Recipe, architecture: Architecture) -> list[int]:
+    """For each LoRA table of ``recipe``, the smaller dimension of the smallest layer that it adapts."""
+    if recipe.adapter.lora == "auto":
+        return []
+    sides = {linear.name: min(linear.inputs, linear.outputs) for linear in architecture.linears}
+    adapted = adapted_linears(recipe.adapter, architecture)
+    return [
+        min((sides[name] for name, owner in adapted.items() if owner is table), default=table.rank)
+        for table in recipe.adapter.lora
+    ]
 
 
 def _rank_overrides(recipe: Recipe) -> str:

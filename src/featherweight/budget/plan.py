@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from featherweight.argument_checks import described, require_whole
 from featherweight.backbone.architecture import Architecture
 from featherweight.budget.weigh import bias_parameters, head_parameters
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 from featherweight.hints import to_set
 from featherweight.recipe import ROLES, Recipe, Role
 
@@ -63,10 +64,22 @@ class _Candidate:
     head: Head
     roles: tuple[Role, ...]
     bias: Bias
-    fixed: int
+    head_size: int
+    biases: int
+    dora: int
     per_rank: int
     largest_rank: int
     layers: str
+
+    @property
+    def fixed(self) -> int:
+        """Number of parameters that do not depend on the rank."""
+        return self.head_size + self.biases + self.dora
+
+    @property
+    def total(self) -> int:
+        """Number of parameters at rank 1."""
+        return self.fixed + self.per_rank
 
 
 def plan(
@@ -77,12 +90,18 @@ def plan(
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
     as general as full fine-tuning. A head for which no set of roles fits in all layers gets rows with LoRA in as many
-    of the upper layers as fit. Raises UserError, naming the smallest possible total, if nothing fits.
+    of the upper layers as fit. Raises UserError for a wrong argument, and if nothing fits, naming the part
+    that is too large.
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"
         raise UserError(f"{takes}, not {described(architecture)}; for the parameters of a recipe, write weigh(recipe)")
     labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
+    for name, value, least in (("labels", labels, 2), ("budget", budget, 1)):
+        if value < least:
+            raise UserError(f"{name} must be at least {least}; it is {value:,}")
+    if bias not in get_args(Bias):
+        raise UserError(f"bias must be one of {', '.join(get_args(Bias))}, not {described(bias)}")
     heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
     fewer = range(architecture.layers - 1, 0, -1)  # numbers of upper layers, for budgets too small for all layers
     found: list[PlanRow] = []
@@ -91,16 +110,44 @@ def plan(
         upper = (one for count in fewer for one in of_head(upper=count))
         found += _fitting(of_head(), budget) or _most_layers(_fitting(upper, budget))
     if not found:
-        every = (one for head in heads for count in (None, *fewer)
-                 for one in _candidates(architecture, labels, head, bias, dora, upper=count))  # fmt: skip
-        smallest = min(one.fixed + one.per_rank for one in every)
-        settings = [*([] if bias == "none" else [f"bias = {bias}"]), *(["DoRA"] if dora else [])]
-        condition = f" with {' and '.join(settings)}" if settings else ""
-        raise UserError(
-            f"budget = {budget:,}: no adapter fits; the smallest{condition} has {smallest:,} parameters "
-            f"({architecture.model_type}, {labels} labels): raise the budget or use a smaller backbone"
-        )
+        raise _nothing_fits(architecture, labels, budget, bias, dora)
     return [replace(row, recommended=not place) for place, row in enumerate(found)]
+
+
+def _nothing_fits(architecture: Architecture, labels: int, budget: int, bias: Bias, dora: bool) -> UserError:
+    """The error if not even LoRA of rank 1 in one layer fits: how large the parts are, and what fits instead."""
+    head = head_parameters("linear", architecture, labels)
+    about = f"{architecture.model_type}, {counted(labels, 'label')}"
+    if head > budget:
+        return UserError(
+            f"budget = {budget:,}: no adapter fits; the linear head alone has {head:,} parameters ({about}): "
+            "raise the budget, or use fewer labels or a smaller backbone"
+        )
+    smallest = _smallest(architecture, labels, bias, dora)
+    settings = [*([] if bias == "none" else [f"bias = {bias}"]), *(["DoRA"] if dora else [])]
+    with_settings = "".join(f" and {setting}" for setting in settings)
+    if settings and _smallest(architecture, labels, "none", False).total <= budget:
+        plain = [*([] if bias == "none" else ["adapter.bias=none"]), *(["adapter.dora=false"] if dora else [])]
+        remedy = f"add {to_set(*plain)}"
+    else:
+        biases = ["adapter.bias=none"] if bias == "all" else []
+        remedy = f"train only the head ({head:,}): {to_set('adapter.lora=[]', 'adapter.head=linear', *biases)}"
+    parts = {"linear head": head, "biases": smallest.biases, "DoRA": smallest.dora, "LoRA": smallest.per_rank}
+    sizes = ", ".join(f"{part} {size:,}" for part, size in parts.items() if size)
+    return UserError(
+        f"budget = {budget:,}: no LoRA fits; the smallest adapter with LoRA{with_settings} has {smallest.total:,} "
+        f"parameters ({about}; {sizes}): raise the budget, or {remedy}"
+    )
+
+
+def _smallest(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> _Candidate:
+    """The candidate with the fewest parameters at rank 1; it has a linear head."""
+    every = (
+        one
+        for upper in (None, *range(architecture.layers - 1, 0, -1))
+        for one in _candidates(architecture, labels, "linear", bias, dora, upper=upper)
+    )
+    return min(every, key=lambda one: one.total)
 
 
 def _fitting(candidates: Iterable[_Candidate], budget: int) -> list[PlanRow]:
@@ -156,11 +203,11 @@ def _candidates(
         if not linears or names in seen:
             continue
         seen.add(names)
-        fixed = head_parameters(head, architecture, labels) + bias_parameters(bias, linears, architecture)
-        fixed += sum(linear.outputs for linear in linears) if dora else 0
+        head_size, biases = head_parameters(head, architecture, labels), bias_parameters(bias, linears, architecture)
+        magnitudes = sum(linear.outputs for linear in linears) if dora else 0
         per_rank = sum(linear.inputs + linear.outputs for linear in linears)
         smallest_side = min(min(linear.inputs, linear.outputs) for linear in linears)
         present = {role for linear in linears for role in linear.roles}
         roles = tuple(role for role in ROLES if role in present)
         layers = "all" if upper is None else f"top-{upper}"
-        yield _Candidate(head, roles, bias, fixed, per_rank, smallest_side, layers)
+        yield _Candidate(head, roles, bias, head_size, biases, magnitudes, per_rank, smallest_side, layers)

@@ -99,13 +99,19 @@ def notes_on(run: str, given: PeftOptions) -> tuple[str, ...]:
 
 
 def refuse_peft_options(run: str, **options: Any) -> None:
-    """Raise UserError if one of the ``options``, which are only for folders that PEFT saved, is set."""
+    """Raise UserError if one of the ``options``, which are only for folders that PEFT saved, is set.
+
+    If ``run`` is neither a run nor an export, the message says that.
+    """
     from featherweight.errors import UserError
 
     if option := next((name for name, value in options.items() if value), None):
         from featherweight.inference.exported import is_export
+        from featherweight.run.folder import Run
 
         kind = "an export" if is_export(run) else "a run"
+        if kind == "a run":
+            Run(run)
         raise UserError(f"{run}: is {kind}; --{option} is for folders that PEFT saved; leave the option out")
 
 
@@ -164,6 +170,6 @@ def load_recipe(
 
     from featherweight.workflows.own_data import draft_recipe
 
-    draft = draft_recipe(recipe, [*options, *overrides])
+    draft = draft_recipe(recipe, [*options, *overrides], trains=trains)
     tell(draft.notes if trains else draft.notes[:1])
     return draft.recipe

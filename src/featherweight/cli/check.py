@@ -55,7 +55,8 @@ def command(
     from featherweight.recipe.overrides import apply_override
     from featherweight.recipe.values import one_or_all
     from featherweight.workflows.check import check, inspection_lines
-    from featherweight.workflows.own_data import with_chosen_length, with_guessed_columns
+    from featherweight.workflows.own_data import with_guessed_columns
+    from featherweight.workflows.own_length import with_chosen_length
 
     settings = {
         "train": data,

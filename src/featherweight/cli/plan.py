@@ -66,6 +66,7 @@ def command(
         options = option_overrides(budget=budget, backbone=backbone, text=text, label=label)
         recipe, classes = _of_data(data, [*options, f"adapter.bias={bias}", *overrides])
     adapter = recipe.adapter
+    tell(_without_effect(recipe))
     rows = plan(backbone_architecture(recipe.backbone), classes, recipe.budget, adapter.bias, dora=adapter.dora)
     if row is None or out is None:
         _print(rows, recipe.backbone.name, classes, recipe.budget)
@@ -78,6 +79,17 @@ def command(
     print(
         f"{out}: {rows[row - 1].total:,} trainable parameters; {next_step}: featherweight train {shlex.quote(str(out))}"
     )
+
+
+def _without_effect(recipe: Recipe) -> list[str]:
+    """A note for each key that the user set and that a plan does not use, because its rows differ in it."""
+    given = recipe.adapter.model_fields_set
+    notes = []
+    if "lora" in given and recipe.adapter.lora != "auto":
+        notes.append("adapter.lora has no effect on a plan; to count the parameters of your own: featherweight weigh")
+    if "head" in given:
+        notes.append("adapter.head has no effect on a plan, which has rows for every head")
+    return notes
 
 
 def _refuse_columns(text: list[str] | None, label: list[str] | None) -> None:
@@ -106,7 +118,9 @@ def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: igno
     from featherweight.console import plain_console
 
     console = plain_console()
-    console.print(f"{backbone}, {labels} labels, a budget of {budget:,} trainable parameters", soft_wrap=True)
+    console.print(
+        f"{backbone}, {counted(labels, 'label')}, a budget of {budget:,} trainable parameters", soft_wrap=True
+    )
     table = Table("row", "head", "target roles", "layers", "rank", "trainable", "margin", "", box=None, pad_edge=False)
     for column in (0, 4, 5, 6):
         table.columns[column].justify = "right"

@@ -19,6 +19,7 @@ from featherweight.cli.arguments import (
     tell,
 )
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 
 if TYPE_CHECKING:
     from featherweight.budget.weigh import Component, Weight
@@ -40,7 +41,7 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
-    from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.adapter.peft.folder import folder_of_file, is_peft_folder
     from featherweight.backbone.adapted import adapted_by_name, entry
     from featherweight.budget.limit import require_within_budget
     from featherweight.workflows.weigh import resolve
@@ -49,6 +50,8 @@ def command(
         refuse_recipe_options(recipe, text=text, label=label, backbone=backbone)
         _weigh_peft(recipe, overrides, budget, json_output, base)
         return
+    if (folder := folder_of_file(recipe)) is not None:
+        raise UserError(f"{recipe}: is a file in a folder that PEFT saved; name the folder: {folder}")
     if base is not None:
         raise UserError(
             f"{recipe}: --base is for folders that PEFT saved; for a recipe, use --set backbone.name=FOLDER"
@@ -72,10 +75,11 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
     from featherweight.adapter.peft.given import PeftOptions
     from featherweight.adapter.peft.weigh import as_dict, repetition, weigh_peft_folder
     from featherweight.recipe import Recipe
+    from featherweight.recipe.overrides import option_overrides
 
     if overrides:
         raise UserError(f"{folder}: is already trained; --set can only change recipes, so leave it out")
-    limit = Recipe.parse({"budget": budget}, "--budget").budget if budget else None
+    limit = Recipe.parse({}, folder, option_overrides(budget=budget)).budget if budget is not None else None
     try:
         found = read_peft_folder(folder, PeftOptions(base=base))
     except BaseUnreachable as error:
@@ -121,7 +125,7 @@ def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exce
 def _print(name: str, backbone: str, weight: Weight, budget: bool = True) -> None:
     from featherweight.console import plain_console
 
-    title = f"{name} on {backbone}, {weight.labels} labels"
+    title = f"{name} on {backbone}, {counted(weight.labels, 'label')}"
     _print_count(title, weight.components, weight.total, weight.budget if budget else None)
     console = plain_console(soft_wrap=True)
     console.print(f"{weight.percent:.2f}% of the backbone's {weight.backbone_parameters:,} parameters")

@@ -14,13 +14,17 @@ def require_classes(rows: Rows, recipe: Recipe) -> None:
     """Raise UserError if the training ``rows`` of ``recipe`` have only one class, or if a listed class has no row."""
     counts = rows.counts
     if (counts > 0).sum() < 2:
-        only = rows.label_names[int(counts.argmax())]
-        raise UserError(f"{rows.origin}: every training row has the label {only!r}; a classifier needs two classes")
+        raise only_one_class(rows.origin, rows.label_names[int(counts.argmax())])
     if not counts.all():
         missing = rows.label_names[int(counts.argmin())]
         start, remedy = recipe.adapter.start_from, _to_leave_out_unused(rows, recipe.data)
         kept = f", if it is not a class of {start}, which this training starts from," if start else ""
         raise UserError(f"{rows.origin}: no training row has the label {missing!r}; add such rows, or{kept} {remedy}")
+
+
+def only_one_class(origin: str, label: str) -> UserError:
+    """The error for training rows that all have the same ``label``; ``origin`` names them."""
+    return UserError(f"{origin}: every training row has the label {label!r}; a classifier needs two classes")
 
 
 def _to_leave_out_unused(rows: Rows, data: DataRecipe) -> str:

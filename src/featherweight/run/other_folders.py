@@ -20,6 +20,11 @@ def kind_of_folder(folder: Path) -> str | None:
     return _MARKS[marks[0]] if marks else None
 
 
+def folders_inside(folder: Path) -> list[Path]:
+    """The folders directly in ``folder`` that are runs, exports or folders that PEFT saved, sorted by name."""
+    return sorted(path for path in folder.glob("*") if path.is_dir() and kind_of_folder(path))
+
+
 def is_model(folder: Path) -> bool:
     """Whether transformers saved a model in ``folder``: its config.json names a type of model, or its class."""
     try:
@@ -47,6 +52,6 @@ def no_run_because(folder: Path) -> str:
     if (folder / "config.json").is_file():
         instead = f"as a backbone it can be trained further: featherweight train FILE --backbone {folder}"
         return f"(it has a config.json, as transformers saves whole models); {instead}"
-    inside = sorted(path for path in folder.glob("*") if path.is_dir() and kind_of_folder(path))[: _LISTED + 1]
+    inside = folders_inside(folder)[: _LISTED + 1]
     named = ", ".join(map(str, inside[:_LISTED])) + (", ..." if len(inside) > _LISTED else "")
     return f"(it contains no recipe.toml); {f'name one of the folders in it: {named}' if inside else name_one}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.argument_checks import code_to_save, described, list_of
-from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
+from featherweight.backbone.resolve import best_at_hand
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
 from featherweight.data.label_cells import label_values, single_labels
@@ -17,9 +17,10 @@ from featherweight.data.label_guess import Labels, find_labels, guess_label, sep
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, unlikely_names
 from featherweight.data.numbered_columns import numbered_columns_note
-from featherweight.data.readers.table import Table, joined_texts, label_columns, text_columns
+from featherweight.data.readers.table import Table, label_columns
 from featherweight.data.source_tables import open_table
 from featherweight.data.sources import complete_rows, rows_of
+from featherweight.data.used_classes import only_one_class
 from featherweight.errors import UserError
 from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_with, option
@@ -28,12 +29,9 @@ from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
 from featherweight.recipe.overrides import option_overrides
 from featherweight.recipe.values import one_or_all
+from featherweight.workflows.own_length import chosen_length
 from featherweight.workflows.own_validation import own_validation, short_name
 from featherweight.workflows.schedule import schedule_for
-
-_SAMPLED = 1_000  # number of texts whose tokens are counted
-_LONG, _LONGER = 256, 512  # maximum length in tokens: the default, and the one for many longer texts
-_MANY = 0.1  # fraction of longer texts from which on they count as many
 
 
 @dataclass(frozen=True)
@@ -84,10 +82,13 @@ def recipe_for(
     return draft_recipe(os.fspath(data), [*options, *overrides]).recipe
 
 
-def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | None = None) -> Draft:
+def draft_recipe(
+    source: str, overrides: Sequence[str] = (), *, table: Table | None = None, trains: bool = True
+) -> Draft:
     """The recipe for the data ``source``; keys in ``overrides`` keep their values, all others are chosen.
 
-    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does.
+    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does, and if a classifier
+    is to be trained (``trains``), but all rows have the same label.
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
@@ -105,7 +106,7 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
         given = Recipe.parse(values, source)
     several = guess.several
     values = _with_names_in_table(values, guess)
-    names, rows = _labels(given, table, guess)
+    names, rows = _labels(given, table, guess, trains=trains)
     backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
     classes = counted(len(names), "label" if several else "class")
     of_texts = f"{counted(rows, 'text')} of {called} {'with' if several else 'in'} {classes}"
@@ -120,7 +121,7 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
     }
     given = Recipe.parse(_merged(chosen, values), source)
     fixed = "max_length" in given.data.model_fields_set
-    length, of_length = (given.data.max_length, "") if fixed else _max_length(given, table)
+    length, of_length = (given.data.max_length, "") if fixed else chosen_length(given, table)
     chosen = _merged(chosen, {"data": {"max_length": length}, "training": schedule_for(given, rows, len(names))})
     whole = _in_order(_merged(chosen, values))
     recipe = Recipe.parse(whole, source)
@@ -129,9 +130,16 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
     notes = (
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {counted(recipe.budget, 'trainable parameter')}, "
-        f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every {training.evaluate_every} steps{of_length}",
+        f"{counted(training.epochs, 'epoch')}, {of_rate}an evaluation every "
+        f"{counted(training.evaluate_every or 0, 'step')}{of_length}",
         *notes,
     )
+    tables = values.get("adapter", {}).get("lora")
+    if isinstance(tables, list) and any("roles" not in table for table in tables):
+        notes = (
+            *notes,
+            'adapter.lora names no roles: only query and value are adapted; "auto" adapts all linear layers',
+        )
     column = guess.label_columns[0]
     if not several and (note := separated_labels(table.read(column), columns) or numbered_columns_note(table, column)):
         notes = (*notes, f"{called}: {note}")
@@ -179,13 +187,19 @@ def _named_labels(recipe: Recipe) -> tuple[str, ...]:
     return recipe.data.label_columns if "label" in recipe.data.model_fields_set else ()
 
 
-def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
-    """The names of the classes, and the number of labelled rows; with ``data.empty = "drop"``, of those with a text."""
+def _labels(recipe: Recipe, table: Table, guess: Guess, *, trains: bool) -> tuple[Sequence[str], int]:
+    """The names of the classes, and the number of labelled rows; with ``data.empty = "drop"``, of those with a text.
+
+    Raises UserError if no row has a label; with ``trains`` also if all rows have the same one.
+    """
     changes = {"text": list(guess.text), "label": one_or_all(guess.label_columns)}
     changes = {**_gaps_left_out(table, guess.label_columns, several=guess.several), **changes}
     data = recipe.with_values(data=changes).data
     if data.several:
         rows = rows_of(table, data.train, data)
+        used = tuple(name for name, count in zip(rows.label_names, rows.counts.tolist(), strict=True) if count)
+        if trains and len(used) == 1:
+            raise only_one_class(table.origin, used[0])
         return rows.label_names, len(rows)
     assert isinstance(guess.label, str)
     cells = single_labels(label_values(table, guess.label))
@@ -200,8 +214,10 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
         )
     if data.empty == "drop":
         counts = Counter(label_text(cells[place]) for place in complete_rows(table, data.train, data))
-    names = data.labels or table.classes.get(guess.label) or names_in_training(counts)
-    return names, counts.total()
+    used = names_in_training(counts)
+    if trains and len(used) == 1:
+        raise only_one_class(table.origin, used[0])
+    return data.labels or table.classes.get(guess.label) or used, counts.total()
 
 
 def _require_rows(table: Table) -> None:
@@ -234,44 +250,6 @@ def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dic
         return {}
     cells = [cell for name in labels for cell in table.read(name)]
     return {"empty": "drop"} if any(map(is_missing, cells if several else single_labels(cells))) else {}
-
-
-def with_chosen_length(recipe: Recipe) -> Recipe:
-    """``recipe`` with the maximum length of a text that ``train FILE`` would choose for its training data."""
-    length, _ = _max_length(recipe, open_table(recipe.data.train, recipe.data, "train"))
-    return recipe.with_values(data={"max_length": length})
-
-
-def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
-    """The maximum length of a text in tokens, and a note if it is longer than the default because many texts need it.
-
-    It is no more than the backbone can read.
-    """
-    most = most_tokens(config_of(recipe.backbone)) or _LONGER
-    default = min(_LONG, most)
-    texts = joined_texts(table, text_columns(table, recipe.data))
-    sample = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SAMPLED))]
-    # A token has at least one character, so most files need no tokenizer here.
-    if most <= _LONG or _share_longer(list(map(len, sample)), _LONG) <= _MANY:
-        return default, ""
-    folder = local_folder(recipe.backbone)
-    if folder is None or not (folder / "tokenizer.json").is_file():
-        return default, ""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    share = _share_longer([len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample)], _LONG)
-    if share <= _MANY:
-        return default, ""
-    longer = min(_LONGER, most)
-    read = f"they are read in windows of {longer}" if recipe.data.long == "windows" else f"{longer} are read"
-    return longer, f"; {share:.0%} of the texts are longer than {_LONG} tokens: {read}"
-
-
-def _share_longer(lengths: Sequence[int], most: int) -> float:
-    return sum(length > most for length in lengths) / max(1, len(lengths))
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

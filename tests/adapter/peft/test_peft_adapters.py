@@ -11,9 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file, save_file
 from support.backbones import save_tiny_backbone
 from support.commands import Cli, contents, refused
-from support.peft_adapters import LABELS, TEXTS, VARIANTS, assert_same, peft_logits, save_by_hand, set_keys, wrapped
+from support.peft_adapters import (
+    LABELS,
+    TEXTS,
+    VARIANTS,
+    WEIGHTS,
+    assert_same,
+    peft_logits,
+    save_by_hand,
+    set_keys,
+    wrapped,
+)
 
 from featherweight.adapter.peft.folder import read_peft_folder
 from featherweight.adapter.peft.given import PeftOptions
@@ -62,6 +73,19 @@ def test_the_header_alone_gives_the_count_that_peft_trained(saved: Any, variant:
     weight = weigh_peft_folder(read_peft_folder(folder))
     assert weight.total == count == sum(component.parameters for component in weight.components)
     assert weight.labels == 3
+
+
+def test_magnitudes_of_dora_may_end_in_weight(saved: Any, tmp_path: Path) -> None:
+    """As in the adapters of runs, which PEFT loads, too."""
+    folder, count = saved("deberta-v2")
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    tensors = load_file(copy / WEIGHTS)
+    renamed = {f"{name}.weight" if name.endswith("_vector") else name: tensor for name, tensor in tensors.items()}
+    assert renamed.keys() != tensors.keys()
+    save_file(renamed, copy / WEIGHTS)
+    assert weigh_peft_folder(read_peft_folder(copy)).total == count
+    logits = [Classifier.load(path, labels=LABELS, device="cpu").logits(TEXTS) for path in (folder, copy)]
+    assert_same(*logits)
 
 
 def test_weighing_needs_no_weights_of_the_base(saved: Any, cli: Cli, tmp_path: Path) -> None:

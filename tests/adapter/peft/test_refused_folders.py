@@ -181,6 +181,44 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     refused(cli, "predict", "run", "x.csv", "-o", "y.csv", "--labels", "a,b", naming="run: is a run; --labels is for")
     refused(cli, "report", "run", "--out", "page.html", naming="run: is a run; --out is for folders that PEFT saved")
     refused(cli, "weigh", "saved", "--set", "adapter.dora=true", naming="saved: is already trained")
+    refused(cli, "weigh", "saved", "--budget", "", naming=("saved with --budget ", "must be a count such as"))
+
+
+@pytest.mark.parametrize("beside", [None, "vocab.txt"])
+def test_the_folder_above_checkpoints_is_told_to_name_one(spoilt: Path, cli: Cli, beside: str | None) -> None:
+    Path("out").mkdir()
+    spoilt.rename("out/checkpoint-10")
+    Path("out/runs/today").mkdir(parents=True)  # as TensorBoard writes them
+    Path("out/runs/today/events.out.tfevents.1.host.2.0").write_bytes(b"")
+    if beside:  # a file of a tokenizer, not a text
+        Path("out/checkpoint-10", beside).write_text("apple\n", "utf-8")
+    naming = "out: is not data, but contains out/checkpoint-10 (a folder that PEFT saved); name such a folder"
+    refused(cli, "weigh", "out", naming=naming)
+    refused(cli, "new", "out", naming=naming)
+    naming = "out: not a run folder (it contains no recipe.toml); name one of the folders in it: out/checkpoint-10"
+    refused(cli, "report", "out", "--out", "page.html", naming=naming)
+
+
+def test_a_folder_of_texts_is_data_beside_the_adapters_trained_on_it(spoilt: Path, cli: Cli) -> None:
+    for label in ("bird", "fruit"):
+        Path("texts", label).mkdir(parents=True)
+        for number in range(8):
+            Path("texts", label, f"{number}").write_text(f"{label} {number}", "utf-8")
+    spoilt.rename("texts/saved")
+    assert "16 rows, 2 classes" in cli("new", "texts").err
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "adapter_config.json"])
+def test_a_file_of_the_folder_is_told_to_name_the_folder(spoilt: Path, cli: Cli, file: str) -> None:
+    refused(cli, "weigh", spoilt / file, naming=f"saved/{file}: is a file in a folder that PEFT saved; name the folder")
+
+
+def test_a_trained_module_inside_another_one_is_refused(
+    tmp_path: Path, tiny_backbones: dict[str, Path], cli: Cli, tiny_data: dict[str, Path]
+) -> None:
+    save_by_hand(tmp_path / "nested", tiny_backbones["roberta"], target_modules=["query"], modules_to_save=["out_proj"])
+    given = ["--data", tiny_data["test"], "--labels", ",".join(LABELS)]
+    refused(cli, "evaluate", tmp_path / "nested", *given, naming=("nested: PEFT cannot load", "(here out_proj, "))
 
 
 @pytest.mark.parametrize("command", [["evaluate", "saved"], ["report", "saved", "--out", "page.html"]])

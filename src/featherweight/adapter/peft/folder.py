@@ -27,6 +27,7 @@ _OUTER = "base_model.model."
 _ADD_BASE = "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
 _TYPES = ("F32", "F16", "BF16")
 _COPY = re.compile(r"\.modules_to_save\.(?:[^.]+\.)?")
+_MAGNITUDE = re.compile(r"(?<=\.lora_magnitude_vector)\.weight$")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
 
 
@@ -72,6 +73,12 @@ def is_peft_folder(path: str | Path) -> bool:
     folder = Path(path)
     own = any((folder / name).exists() for name in ("recipe.toml", "featherweight.json"))
     return not own and any((folder / name).exists() for name in (FILE, WEIGHTS, _PICKLED))
+
+
+def folder_of_file(path: str | Path) -> Path | None:
+    """The folder that PEFT saved of which ``path`` is the settings or the weights; None if it is another path."""
+    file = Path(path)
+    return file.parent if file.name in (FILE, WEIGHTS, _PICKLED) and is_peft_folder(file.parent) else None
 
 
 def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> PeftFolder:
@@ -135,9 +142,11 @@ def plain_name(name: str) -> str:
     """PEFT's tensor name ``name`` without what PEFT adds to the name in transformers' classification class.
 
     ``base_model.model.classifier.modules_to_save.default.dense.bias`` gives ``classifier.dense.bias``. For a head of
-    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``.
+    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``. DoRA's
+    magnitudes end in ``.lora_magnitude_vector``. PEFT also loads them with ``.weight`` after it, as in the adapters of
+    runs.
     """
-    return _COPY.sub(".", name.removeprefix(_OUTER))
+    return _MAGNITUDE.sub("", _COPY.sub(".", name.removeprefix(_OUTER)))
 
 
 def is_original(name: str) -> bool:

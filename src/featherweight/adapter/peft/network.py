@@ -37,7 +37,7 @@ def build_peft_network(found: PeftFolder, backbone: Backbone) -> Network:
         _require_fit(found, config)
         base, random_names = _load_base(backbone, config)
         _require_nothing_random(found, random_names)
-        model = PeftModel.from_pretrained(base, str(found.folder), config=_lora(found), is_trainable=True)
+        model = _load_adapter(found, base)
         _require_loaded(found, model)
     return Network(model.eval(), None, found.labels, found.architecture)
 
@@ -114,6 +114,18 @@ def _load_base(backbone: Backbone, config: Any) -> tuple[nn.Module, set[str]]:
     except Exception as error:
         raise unreadable(backbone, error) from None
     return model, {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
+
+
+def _load_adapter(found: PeftFolder, base: nn.Module) -> PeftModel:
+    try:
+        return PeftModel.from_pretrained(base, str(found.folder), config=_lora(found), is_trainable=True)
+    except KeyError as error:
+        # PEFT saves a module that modules_to_save names inside of another one, but cannot load it.
+        saved = ", ".join(found.settings.modules_to_save or ())
+        raise UserError(
+            f"{found.folder}: PEFT cannot load what it saved here: it lacks {first_line(error)[:200]}\n"
+            f"Train again with modules_to_save (here {saved}) without a module that is inside another one of them"
+        ) from None
 
 
 def _require_nothing_random(found: PeftFolder, random_names: set[str]) -> None:

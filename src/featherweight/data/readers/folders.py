@@ -46,8 +46,13 @@ def is_text_folder(folder: Path, data_files: int = 0) -> bool:
     """
     if folder_parts(folder):
         return True
-    classes, texts = sum(any(_texts(path)) for path in _folders(folder)), sum(1 for _ in _texts(folder))
+    classes, texts = len(class_folders(folder)), sum(1 for _ in _texts(folder))
     return classes > 1 or texts > data_files if data_files else classes + texts > 0
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The subfolders that directly hold text files, sorted by name; hidden ones are left out."""
+    return [path for path in _folders(folder) if any(_texts(path))]
 
 
 def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None) -> Iterator[Table]:
@@ -65,7 +70,7 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
             )
         folder = parts[reading.split]
         origin = f"{origin} ({reading.split})"
-    classes = [path for path in _folders(folder) if path.name.casefold() not in _UNLABELLED and any(_texts(path))]
+    classes = [path for path in class_folders(folder) if path.name.casefold() not in _UNLABELLED]
     left_out = [path.name for path in _folders(folder) if path.name.casefold() in _UNLABELLED]
     notes = [f"{origin}: {in_a_line(name)} has no labels, and was left out" for name in left_out]
     notes += [f"{origin}: {note}" for note in _left_out(folder, classes)]
