@@ -65,6 +65,12 @@ def several(**data: Any) -> DataRecipe:
         (["food, drink", "drink"], {"names": ("drink", "food, drink")}, [[0, 1], [1, 0]], ("drink", "food, drink")),
         (["a;b", "b|a"], {"names": ("a;b", "a", "b")}, [[1, 0, 0], [0, 1, 1]], ("a;b", "a", "b")),
         ([3, 5], {}, [[1, 0], [0, 1]], ("3", "5")),
+        (["a b", "b", ""], {"names": AB}, [[1, 1], [0, 1], [0, 0]], AB),
+        (["a|b", "b"], {"names": AB, "separator": " "}, [[1, 1], [0, 1]], AB),
+        (["a b", "b"], {}, [[1, 0], [0, 1]], ("a b", "b")),
+        ([0, 1], {"names": ("0", "1")}, [[1, 0], [0, 1]], ("0", "1")),
+        ([1, 0], {"names": AB, "numbered": True}, [[0, 1], [1, 0]], AB),
+        (["0|1", "1", "0"], {}, [[1, 1], [0, 1], [1, 0]], ("0", "1")),
     ],
 )
 def test_labels_as_people_write_them(
@@ -88,6 +94,9 @@ def test_labels_as_people_write_them(
         ([[], []], {}, ["no row has a label"]),
         ([["a"], [["b"]]], {}, ["row 2", "list"]),
         ([], {}, ["empty"]),
+        ([1, 0, 0], {}, ["only 0 and 1", "a column for each label", "single-label"]),
+        (["yes", "no", "", []], {}, ["only no and yes", "a column for each label"]),
+        (["1", "0"], {"names": AB}, ["only 0 and 1", "a column for each label"]),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_row(

@@ -14,9 +14,9 @@ from support.peft_adapters import save_by_hand
 from featherweight import predict_file
 from featherweight.data.new_columns import with_new_columns
 from featherweight.errors import UserError
-from featherweight.recipe import DataRecipe
+from featherweight.recipe import DataRecipe, Recipe
 from featherweight.run.folder import Run
-from featherweight.workflows.evaluate import evaluate_run
+from featherweight.workflows.evaluate import evaluate_run, labelled_rows
 
 pytestmark = pytest.mark.usefixtures("as_options")
 
@@ -107,6 +107,16 @@ def test_a_column_of_lists_is_offered_to_a_run_with_a_column_for_each_label(tmp_
         with_new_columns(data, str(tmp_path / "lists.jsonl"), labelled=True)
 
 
+def test_a_column_for_each_label_is_read_by_a_run_that_was_trained_on_lists(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"text": BODIES, "threat": [0, 1, 1], "toxic": [1, 0, 1]})
+    rows.to_csv(tmp_path / "flags.csv", index=False)
+    data = Recipe.parse({"task": "multi-label", "data": {"label": "tags"}}).data
+    found = labelled_rows(data, ("toxic", "threat"), str(tmp_path / "flags.csv"))
+    assert found.label_names == ("toxic", "threat")
+    assert found.labels is not None
+    assert found.labels.tolist() == [[1, 0], [0, 1], [1, 1]]
+
+
 def test_undecided_columns_are_not_explained_as_for_a_training(tmp_path: Path) -> None:
     rows = "".join(f"a text that is number {n},{n % 2},{n // 2 % 2}\n" for n in range(8))
     (tmp_path / "flags.csv").write_text("text,a,b\n" + rows, "utf-8")
@@ -141,6 +151,17 @@ def test_the_columns_of_a_pair_are_named_with_options_that_work(
         with_new_columns(data, source, text)
     named = str(refused.value).rsplit("--text ", 2)[1:]
     assert with_new_columns(data, source, [*map(str.strip, named)]).text == (*map(str.strip, named),)
+
+
+@pytest.mark.parametrize(("columns", "remedy"), [
+    ({"premise": LONG, "answer": ["x", "y"] * 2}, "add the column of the second text to the file"),
+    ({"answer": LONG, "b": LONG, "a": LONG}, "name the columns of the two texts: --text b --text a"),
+])  # fmt: skip
+def test_the_labels_are_no_side_of_a_pair(tmp_path: Path, columns: dict[str, Any], remedy: str) -> None:
+    data = DataRecipe(text=("premise", "hypothesis"), join="pair", label="answer")
+    pd.DataFrame(columns).to_csv(tmp_path / "pairs.csv", index=False)
+    with pytest.raises(UserError, match=f"This run takes pairs: {remedy}$"):
+        with_new_columns(data, str(tmp_path / "pairs.csv"))
 
 
 @pytest.mark.usefixtures("files")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from featherweight.data.candidate_columns import Columns, best_named, last_word
@@ -93,6 +94,8 @@ def guess_texts(columns: Columns, labels: Sequence[str] = ()) -> tuple[tuple[str
     if running and not best_named(running, TEXT_WORDS[:2]) and (meant := _unlike_texts(columns, free)):
         raise _undecided_texts(columns, [*meant, *running])
     if len(running) == 1:
+        if pair := _other_side(columns, running[0], free, labels):
+            raise _undecided_texts(columns, pair)
         return (running[0],), "the only column of running text"
     named = best_named(running, TEXT_WORDS)
     if named and {*named} <= {*_pair_among(running)}:
@@ -188,6 +191,17 @@ def _pair_among(names: Sequence[str]) -> list[str]:
     numbered = [(f"{name[:-1]}1", f"{name[:-1]}2") for name in called if name.endswith("1")]
     known = [pair for pair in (*numbered, *_PAIRS) if called.keys() >= {*pair}]
     return [called[name] for name in known[0]] if len(known) == 1 else []
+
+
+def _other_side(columns: Columns, text: str, free: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """The two columns of a pair by their names, if one is ``text`` and the other repeats few texts; else empty.
+
+    So do the hypotheses of some data sets. If no third column may hold the labels, the other one does.
+    """
+    two = _pair_among([name for name in free if columns.profile(name).holds_texts])
+    known = {last_word(name) for name in two} <= {*chain(*TEXT_WORDS, *_PAIRS)}
+    labelled = labels or any(columns.profile(name).may_be_labels for name in free if name not in two)
+    return two if text in two and known and labelled else []
 
 
 def columns_in_words(guess: Guess, table: Table) -> str:

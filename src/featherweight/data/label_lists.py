@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from featherweight.data.flags import notation_of
 from featherweight.data.labels import code_labels, drop_remedy, is_missing, renumbered
 from featherweight.data.written_lists import is_empty_list, is_written_list, labels_of_object, written_list
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
-from featherweight.hints import to_set
+from featherweight.hints import option, to_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,8 @@ def code_label_lists(
     A cell is a list of labels, a text with labels separated by ``separator``, a list written as text, an object with 0
     or 1 for each label, or a single label; an empty list or text means no labels. If all lists contain only 0 and 1 and
     have the same length, each position is one label. ``names`` are the labels if they are known; ``names`` and ``more``
-    are arguments of ``labels.code_labels``. Raises UserError, naming the row, for a missing or unknown label.
+    are arguments of ``labels.code_labels``. Raises UserError, naming the row, for a missing or unknown label, and if
+    the cells only say yes or no.
     """
     import numpy as np
 
@@ -43,6 +45,8 @@ def code_label_lists(
     known = names or more.get("carried")
     if _are_vectors(rows):
         return _from_vectors(rows, origin, known)
+    if not more.get("numbered"):
+        _require_no_answers(cells, origin, known or ())
     places = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     flat = [item for row in rows for item in row]
     if not flat:
@@ -66,16 +70,18 @@ def is_empty_cell(cell: Any) -> bool:
 def separator_of(cells: Sequence[Any], separator: str | None, names: Sequence[str] | None) -> str | None:
     """The separator of labels in cells of text: ``separator``, or the first of ``SEPARATORS`` that occurs.
 
-    If the ``names`` are known, it is the first one that gives only these names. None if no cell has a separator.
+    If the ``names`` are known, it is the first one that gives only these names, of ``SEPARATORS``, ``#`` and a blank.
+    None if no cell has a separator.
     """
-    texts = {cell.strip() for cell in cells if isinstance(cell, str)} - {*(names or ())}
-    if separator is not None:
-        return separator if texts else None
-    texts = {text for text in texts if not is_written_list(text)}
-    found = [mark for mark in SEPARATORS if any(mark in text for text in texts)]
     known = {*(names or ())}
-    fitting = (mark for mark in found if all({*_parts(text, mark)} <= known for text in texts))
-    return next(fitting, found[0] if found else None)
+    texts = {cell.strip() for cell in cells if isinstance(cell, str)} - known
+    written = {text for text in texts if not is_written_list(text)}
+    marks = (separator, *_MARKS) if separator is not None else _MARKS
+    found = [mark for mark in marks if any(mark in text for text in written)]
+    fitting = next((mark for mark in found if all({*_parts(text, mark)} <= known for text in written)), None)
+    if fitting is not None or separator is not None:
+        return fitting or (separator if texts else None)
+    return next((mark for mark in found if mark in SEPARATORS), None)
 
 
 def separator_note(column: str, separator: str | None, names: Sequence[str], *, several: bool) -> str | None:
@@ -199,6 +205,24 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
             "label a column, or write a list of labels"
         )
     return [cell]
+
+
+def _require_no_answers(cells: Sequence[Any], origin: str, known: Collection[str]) -> None:
+    """Raise UserError if each cell says yes or no, such as 1 or 0, and these are none of the ``known`` labels.
+
+    Such a column tells whether a text has one label. Read as labels, 0 and 1 would be two that exclude each other.
+    """
+    if any(isinstance(cell, list | tuple | Mapping) and cell for cell in cells):
+        return
+    found = sorted({str(cell).strip() for cell in cells if not is_empty_cell(cell)})
+    if len(found) != 2 or {*found} <= {*known} or notation_of(found, gaps=False) is None:
+        return
+    columns = option("label", [*known][:2] or ["A", "B"])
+    two = "" if known else f"; or, if these are the two classes of the texts, use {to_set('task=single-label')}"
+    raise UserError(
+        f"{origin}: its label column has only {found[0]} and {found[1]}, which tells whether a text has one label\n"
+        f"Name a column for each label, such as {columns}{two}"
+    )
 
 
 def _are_vectors(rows: Sequence[list[Any]]) -> bool:

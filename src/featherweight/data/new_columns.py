@@ -49,7 +49,9 @@ def with_new_columns(
     table = next(column_pieces(source, data, split=split, rows=_LOOKED_AT))
     if text:
         if data.join == "pair" and len(text) != 2:
-            raise UserError(f"{source}: this run takes pairs, so {_pair_to_name(Columns(table), text)}")
+            raise UserError(
+                f"{source}: this run takes pairs, so {_pair_to_name(Columns(table), text, data.label_columns)}"
+            )
         without = "; without a file, --text is a text to classify" if for_command_line() else ""
         remedy = f"Name the text column with {option('text')}{without}"
         data = data.model_copy(update={"text": tuple(require_column(table, name, remedy) for name in text)})
@@ -61,8 +63,9 @@ def with_new_columns(
         data = data.model_copy(update={"label": ordered if len(ordered) > 1 else ordered[0], "labels": labels})
     _require_texts(table, data)
     if labelled and not label and not find_label_columns(table, data):
-        if data.several and data.labels and all(table.find(name) for name in data.labels):
-            return _with_columns_of_labels(data)
+        names = data.labels or tuple(classes)
+        if data.several and names and all(table.find(name) for name in names):
+            return _with_columns_of_labels(data, names)
         _require_no_other_labels(table, data)
     return data
 
@@ -100,9 +103,9 @@ def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, clas
     return tuple(name or named[place] for place, name in enumerate(found))
 
 
-def _with_columns_of_labels(data: DataRecipe) -> DataRecipe:
-    """``data`` with one binary column per label as its label columns; each column is named like its label."""
-    return data.model_copy(update={"label": data.labels, "labels": ()})
+def _with_columns_of_labels(data: DataRecipe, names: tuple[str, ...]) -> DataRecipe:
+    """``data`` with one binary column per label as its label columns; ``names`` are the labels and their columns."""
+    return data.model_copy(update={"label": names, "labels": ()})
 
 
 def _require_texts(table: Table, data: DataRecipe) -> None:
@@ -113,7 +116,7 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
         columns = Columns(table)
         wanted = next((name for name in data.text if table.find(name) is None), "text")
         if data.join == "pair":
-            remedy = f"This run takes pairs: {_pair_to_name(columns, data.text)}"
+            remedy = f"This run takes pairs: {_pair_to_name(columns, data.text, data.label_columns)}"
         else:
             remedy = f"Name the column with the texts: {_option_of_texts(columns)}"
             if len(table.names) == 1 and not table.repeated:
@@ -128,17 +131,18 @@ def _option_of_texts(columns: Columns) -> str:
         return option("text")
 
 
-def _pair_to_name(columns: Columns, wanted: Sequence[str]) -> str:
+def _pair_to_name(columns: Columns, wanted: Sequence[str], labels: Sequence[str]) -> str:
     """What to do, with the option that names two columns of texts: the first two of ``wanted``, if the table has them.
 
-    A column that it does not have is replaced by one that looks like texts.
+    A column that it does not have is replaced by one that looks like texts, and is none of the ``labels``.
     """
-    names = columns.table.names
+    of_labels = {columns.table.find(name) for name in labels if name not in wanted}
+    names = [name for name in columns.table.names if name not in of_labels]
     if len(names) < 2:
         return "add the column of the second text to the file"
     places = [columns.table.find(name) for name in wanted[:2]] + [None] * (2 - len(wanted))
     found = [name for name in places if name is not None]
-    free = [name for name in columns.free(found) if columns.profile(name).holds_texts]
+    free = [name for name in columns.free(found) if name in names and columns.profile(name).holds_texts]
     texts = [name for name in free if columns.profile(name).is_running_text] or free
     likely = [*texts, *(name for name in names if name not in (*texts, *found))]
     missing = 2 - len(found)
