@@ -30,7 +30,8 @@ def numbered_columns_note(table: Table, column: str) -> str | None:
         return None
     hold = "holds" if len(others) == 1 else "hold"
     rows = [[label for label in labels if label] for labels in zip_longest(first, *others.values())]
-    example = "|".join(max(rows, key=lambda labels: len(labels)))
+    most = max(map(len, rows))
+    example = next("|".join(labels) for labels in rows if len(labels) == most)
     return (
         f"{listed(list(others), 6)} {hold} classes of {in_a_line(repr(column))}, too. "
         "If a text may have several labels, "
