@@ -188,8 +188,9 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
 def test_the_folder_above_checkpoints_is_told_to_name_one(spoilt: Path, cli: Cli, beside: str | None) -> None:
     Path("out").mkdir()
     spoilt.rename("out/checkpoint-10")
-    Path("out/runs/today").mkdir(parents=True)  # as TensorBoard writes them
-    Path("out/runs/today/events.out.tfevents.1.host.2.0").write_bytes(b"")
+    Path("out/runs/today").mkdir(parents=True)  # where Trainer writes the files of TensorBoard
+    for place in ("runs/today", "runs", "."):
+        Path("out", place, "events.out.tfevents.1.host.2.0").write_bytes(b"")
     if beside:  # a file of a tokenizer, not a text
         Path("out/checkpoint-10", beside).write_text("apple\n", "utf-8")
     naming = "out: is not data, but contains out/checkpoint-10 (a folder that PEFT saved); name such a folder"
@@ -205,6 +206,7 @@ def test_a_folder_of_texts_is_data_beside_the_adapters_trained_on_it(spoilt: Pat
         for number in range(8):
             Path("texts", label, f"{number}").write_text(f"{label} {number}", "utf-8")
     spoilt.rename("texts/saved")
+    Path("texts/saved/vocab.txt").write_text("apple\n", "utf-8")  # not a text
     assert "16 rows, 2 classes" in cli("new", "texts").err
 
 
