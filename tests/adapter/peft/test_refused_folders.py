@@ -251,3 +251,12 @@ def test_a_base_out_of_reach_is_named_by_an_option(spoilt: Path, cli: Cli, tiny_
     assert "LoRA query" in by_header.out and "head, classifier.out_proj" in by_header.out
     over = cli("weigh", "saved", "--budget", "5")
     assert over.code == 2 and "over budget = 5" in over.err
+
+
+def test_the_settings_of_an_adapter_are_no_data_of_the_folder_above(cli: Cli) -> None:
+    Path("out/adapter").mkdir(parents=True)
+    Path("out/adapter/adapter_config.json").write_text('{"r": 8}', "utf-8")
+    refused(cli, "weigh", "out", naming="out: is not data, but contains out/adapter (a folder that PEFT saved)")
+    Path("out/data").mkdir()
+    Path("out/data/rows.csv").write_text("text,label\n" + "an apple,a\na bird,b\n" * 8, "utf-8")
+    assert "16 rows, 2 classes" in cli("new", "out").err
