@@ -78,6 +78,7 @@ GUESSED: list[tuple[dict[str, str], tuple[str, ...], str]] = [
     ({"amount": "amounts", "age": "ages", "when": "few dates", "note": "prose", "flag": "flags"}, ("note",), "flag"),
     ({"split": "two", "note": "prose", "kind": "three"}, ("note",), "kind"),
     ({"note": "prose", "answers": "lists of one", "meta": "objects"}, ("note",), "answers"),
+    ({"question": "prose", "context": "two", "label": "three"}, ("question",), "label"),
 ]  # fmt: skip
 
 

@@ -96,3 +96,11 @@ def test_several_labels_are_counted_and_texts_without_any(tmp_path: Path) -> Non
         "train": str(tmp_path / "flags.csv"), "test": str(tmp_path / "test.csv"), "label": ["a", "b"]
     }})  # fmt: skip
     assert "no labels (no column 'a')" in (inspect_data(recipe.data).parts["test"].without_labels or "")
+
+
+def test_the_only_labels_of_a_part_may_be_0_and_1(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,tags\nx,0|1\ny,0|2\nz,1|2\n")
+    (tmp_path / "test.csv").write_text("text,tags\nv,0\nw,1\n")
+    files = {part: str(tmp_path / f"{part}.csv") for part in ("train", "test")}
+    data = Recipe.parse({"task": "multi-label", "data": {**files, "label": "tags"}}).data
+    assert inspect_data(data).parts["test"].labels == {"0": 1, "1": 1}

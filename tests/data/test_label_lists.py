@@ -71,6 +71,9 @@ def several(**data: Any) -> DataRecipe:
         ([0, 1], {"names": ("0", "1")}, [[1, 0], [0, 1]], ("0", "1")),
         ([1, 0], {"names": AB, "numbered": True}, [[0, 1], [1, 0]], AB),
         (["0|1", "1", "0"], {}, [[1, 1], [0, 1], [1, 0]], ("0", "1")),
+        ([1.0, 0.0], {"names": ("0", "1", "2")}, [[0, 1, 0], [1, 0, 0]], ("0", "1", "2")),
+        ([True, False], {"names": ("false", "true")}, [[0, 1], [1, 0]], ("false", "true")),
+        ([1, 0], {"carried": ("good", "bad", "odd")}, [[0, 1, 0], [1, 0, 0]], ("good", "bad", "odd")),
     ],
 )
 def test_labels_as_people_write_them(
@@ -97,6 +100,7 @@ def test_labels_as_people_write_them(
         ([1, 0, 0], {}, ["only 0 and 1", "a column for each label", "single-label"]),
         (["yes", "no", "", []], {}, ["only no and yes", "a column for each label"]),
         (["1", "0"], {"names": AB}, ["only 0 and 1", "a column for each label"]),
+        (["Yes", "No"], {"names": ("yes", "no", "maybe")}, ["row 1", "unknown label 'Yes'", "mean 'yes'?"]),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_row(

@@ -196,11 +196,13 @@ def _pair_among(names: Sequence[str]) -> list[str]:
 def _other_side(columns: Columns, text: str, free: Sequence[str], labels: Sequence[str]) -> list[str]:
     """The two columns of a pair by their names, if one is ``text`` and the other repeats few texts; else empty.
 
-    So do the hypotheses of some data sets. If no third column may hold the labels, the other one does.
+    So do the hypotheses of some data sets. Single words are no texts, but classes or names of files. If no third column
+    may hold the labels, the other one does.
     """
-    two = _pair_among([name for name in free if columns.profile(name).holds_texts])
+    profiles = {name: columns.profile(name) for name in free}
+    two = _pair_among([name for name in free if profiles[name].holds_texts and profiles[name].words >= _FEW_WORDS])
     known = {last_word(name) for name in two} <= {*chain(*TEXT_WORDS, *_PAIRS)}
-    labelled = labels or any(columns.profile(name).may_be_labels for name in free if name not in two)
+    labelled = labels or any(profiles[name].may_be_labels for name in free if name not in two)
     return two if text in two and known and labelled else []
 
 

@@ -226,8 +226,9 @@ def _several(table: Table, columns: Sequence[str], cells: list[Any], data: DataR
             names: Sequence[str] = columns
         else:
             filled = [[] if is_missing(cell) else cell for cell in label_values(table, columns[0])]
-            known = data.labels or table.classes.get(columns[0])
-            matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, names=known)
+            known: dict[str, Any] = {"names": data.labels or None, "carried": table.classes.get(columns[0])}
+            known |= {"numbered": True, "rename": bool(data.labels)}  # a part may hold but the labels 0 and 1
+            matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, **known)
     except UserError:  # Inspection.refusals has its message
         return [None] * len(cells)
     rows = ((cell, flags) for cell, flags in zip(cells, matrix, strict=True))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.flags import notation_of
+from featherweight.data.label_spelling import alike, numbers_for_booleans
 from featherweight.data.labels import code_labels, drop_remedy, is_missing, renumbered
 from featherweight.data.written_lists import is_empty_list, is_written_list, labels_of_object, written_list
 from featherweight.errors import UserError, in_a_line
@@ -45,8 +46,8 @@ def code_label_lists(
     known = names or more.get("carried")
     if _are_vectors(rows):
         return _from_vectors(rows, origin, known)
-    if not more.get("numbered"):
-        _require_no_answers(cells, origin, known or ())
+    if not (more.get("numbered") or more.get("carried")):  # where 0 and 1 are the numbers of classes
+        _require_no_answers(cells, origin, names or ())
     places = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     flat = [item for row in rows for item in row]
     if not flat:
@@ -207,15 +208,18 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
     return [cell]
 
 
-def _require_no_answers(cells: Sequence[Any], origin: str, known: Collection[str]) -> None:
-    """Raise UserError if each cell says yes or no, such as 1 or 0, and these are none of the ``known`` labels.
+def _require_no_answers(cells: Sequence[Any], origin: str, known: Sequence[str]) -> None:
+    """Raise UserError if each cell says yes or no, such as 1 or 0, and neither is one of the ``known`` labels.
 
     Such a column tells whether a text has one label. Read as labels, 0 and 1 would be two that exclude each other.
     """
     if any(isinstance(cell, list | tuple | Mapping) and cell for cell in cells):
         return
     found = sorted({str(cell).strip() for cell in cells if not is_empty_cell(cell)})
-    if len(found) != 2 or {*found} <= {*known} or notation_of(found, gaps=False) is None:
+    if len(found) != 2 or notation_of(found, gaps=False) is None:
+        return
+    spelled = {alike(name).casefold() for name in known} | {*numbers_for_booleans(known)}
+    if any(alike(text).casefold() in spelled for text in found):
         return
     columns = option("label", [*known][:2] or ["A", "B"])
     two = "" if known else f"; or, if these are the two classes of the texts, use {to_set('task=single-label')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+from featherweight.data.flags import notation_of
 from featherweight.data.label_spelling import label_text
 from featherweight.data.labels import is_missing
 from featherweight.data.readers.table import Table
@@ -17,7 +18,8 @@ _DIGITS = "0123456789"
 def numbered_columns_note(table: Table, column: str) -> str | None:
     """A note if other columns of ``table`` hold further labels of the texts whose first label is in ``column``.
 
-    They differ from it only in the number at the end of the name, and hold no other classes. None if there are none.
+    They differ from it only in the number at the end of the name, and hold no other classes. None if there are none, if
+    their labels are the same in all rows, or if the columns only say yes or no.
     """
     stem = column.rstrip(_DIGITS)
     numbered = [name for name in table.names if name != column and name.rstrip(_DIGITS) == stem]
@@ -26,11 +28,13 @@ def numbered_columns_note(table: Table, column: str) -> str | None:
     first = _labels(table, column)
     others = {name: _labels(table, name) for name in numbered}
     others = {name: labels for name, labels in others.items() if {*filter(None, labels)} <= {*first} and any(labels)}
-    if not others:
+    if not others or notation_of({*filter(None, first)}, gaps=False):
+        return None
+    rows = [list(dict.fromkeys(filter(None, labels))) for labels in zip_longest(first, *others.values())]
+    most = max(map(len, rows))
+    if most < 2:
         return None
     hold = "holds" if len(others) == 1 else "hold"
-    rows = [[label for label in labels if label] for labels in zip_longest(first, *others.values())]
-    most = max(map(len, rows))
     example = next("|".join(labels) for labels in rows if len(labels) == most)
     return (
         f"{listed(list(others), 6)} {hold} classes of {in_a_line(repr(column))}, too. "

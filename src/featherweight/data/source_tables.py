@@ -13,7 +13,7 @@ from featherweight.data.kept_tables import kept_table
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.beside import one_file_of
 from featherweight.data.readers.files import file_parts, file_tables
-from featherweight.data.readers.folders import class_folders, data_files, folder_parts, folder_tables, is_text_folder
+from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
 from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
 from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
@@ -112,29 +112,19 @@ def _open_folder(
         called = f"{origin} ({split})" if len(shards) > 1 else origin
         chosen = shards.get(split) or next(iter(shards.values()))
         return shard_tables(chosen, called, reading_of(data, split), rows, wanted)
-    _require_no_checkpoints(folder, origin)
     if is_text_folder(folder):
         return folder_tables(folder, origin, reading_of(data, split), rows)
     if kind := kind_of_folder(folder):
         raise UserError(f"{origin}: is {kind}, not data; name a file of texts and labels")
+    if inside := folders_inside(folder):  # such as the checkpoints of transformers' Trainer
+        named = listed([f"{path} ({kind_of_folder(path)})" for path in inside], 3)
+        raise UserError(f"{origin}: is not data, but contains {named}; name such a folder, or a data file")
     files = data_files(folder)
     name_one = f"name one of its files: {files}" if files else "name a data file"
     line = one_file_of(folder)
     table = f"To read them as one table: featherweight train {shlex.quote(f'{folder}/*.csv')}; " if files else ""
     one_file = f"\n{table}{'if' if table else 'If'} each of its files is a class: {line}" if line else ""
     raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}{one_file}")
-
-
-def _require_no_checkpoints(folder: Path, origin: str) -> None:
-    """Raise UserError if ``folder`` has no texts, but folders such as the checkpoints of transformers' Trainer.
-
-    Files such as vocab.txt in a checkpoint are not texts.
-    """
-    inside = folders_inside(folder)
-    of_data = folder_parts(folder) or any(folder.glob("*.txt")) or {*class_folders(folder)} - {*inside}
-    if inside and not of_data and not kind_of_folder(folder):
-        named = listed([f"{path} ({kind_of_folder(path)})" for path in inside], 3)
-        raise UserError(f"{origin}: is not data, but contains {named}; name such a folder, or a data file")
 
 
 def _shards(folder: Path) -> Mapping[str, Sequence[Path]]:

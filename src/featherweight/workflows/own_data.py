@@ -134,16 +134,23 @@ def draft_recipe(
         f"{counted(training.evaluate_every or 0, 'step')}{of_length}",
         *notes,
     )
+    return Draft(recipe, whole, (*notes, *_notes_on_lora(values), *_notes_on_labels(guess, columns, called)))
+
+
+def _notes_on_lora(values: Mapping[str, Any]) -> list[str]:
     tables = values.get("adapter", {}).get("lora")
-    if isinstance(tables, list) and any("roles" not in table for table in tables):
-        notes = (
-            *notes,
-            'adapter.lora names no roles: only query and value are adapted; "auto" adapts all linear layers',
-        )
+    if not isinstance(tables, list) or all("roles" in table for table in tables):
+        return []
+    return ['adapter.lora names no roles: only query and value are adapted; "auto" adapts all linear layers']
+
+
+def _notes_on_labels(guess: Guess, columns: Columns, called: str) -> list[str]:
+    """A note if a text seems to have several labels, in one cell or in several columns, but is read with one."""
+    if guess.several:
+        return []
     column = guess.label_columns[0]
-    if not several and (note := separated_labels(table.read(column), columns) or numbered_columns_note(table, column)):
-        notes = (*notes, f"{called}: {note}")
-    return Draft(recipe, whole, notes)
+    note = separated_labels(columns.table.read(column), columns) or numbered_columns_note(columns.table, column)
+    return [f"{called}: {note}"] if note else []
 
 
 def _with_names_in_table(values: Mapping[str, Any], guess: Guess) -> dict[str, Any]:

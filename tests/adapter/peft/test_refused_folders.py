@@ -188,8 +188,9 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
 def test_the_folder_above_checkpoints_is_told_to_name_one(spoilt: Path, cli: Cli, beside: str | None) -> None:
     Path("out").mkdir()
     spoilt.rename("out/checkpoint-10")
-    Path("out/runs/today").mkdir(parents=True)  # as TensorBoard writes them
-    Path("out/runs/today/events.out.tfevents.1.host.2.0").write_bytes(b"")
+    Path("out/runs/today").mkdir(parents=True)  # where Trainer writes the files of TensorBoard
+    for place in ("runs/today", "runs", "."):
+        Path("out", place, "events.out.tfevents.1.host.2.0").write_bytes(b"")
     if beside:  # a file of a tokenizer, not a text
         Path("out/checkpoint-10", beside).write_text("apple\n", "utf-8")
     naming = "out: is not data, but contains out/checkpoint-10 (a folder that PEFT saved); name such a folder"
@@ -205,6 +206,7 @@ def test_a_folder_of_texts_is_data_beside_the_adapters_trained_on_it(spoilt: Pat
         for number in range(8):
             Path("texts", label, f"{number}").write_text(f"{label} {number}", "utf-8")
     spoilt.rename("texts/saved")
+    Path("texts/saved/vocab.txt").write_text("apple\n", "utf-8")  # not a text
     assert "16 rows, 2 classes" in cli("new", "texts").err
 
 
@@ -249,3 +251,12 @@ def test_a_base_out_of_reach_is_named_by_an_option(spoilt: Path, cli: Cli, tiny_
     assert "LoRA query" in by_header.out and "head, classifier.out_proj" in by_header.out
     over = cli("weigh", "saved", "--budget", "5")
     assert over.code == 2 and "over budget = 5" in over.err
+
+
+def test_the_settings_of_an_adapter_are_no_data_of_the_folder_above(cli: Cli) -> None:
+    Path("out/adapter").mkdir(parents=True)
+    Path("out/adapter/adapter_config.json").write_text('{"r": 8}', "utf-8")
+    refused(cli, "weigh", "out", naming="out: is not data, but contains out/adapter (a folder that PEFT saved)")
+    Path("out/data").mkdir()
+    Path("out/data/rows.csv").write_text("text,label\n" + "an apple,a\na bird,b\n" * 8, "utf-8")
+    assert "16 rows, 2 classes" in cli("new", "out").err

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.source_tables import has_split, note_on_part
+from featherweight.data.source_tables import has_split, note_on_part, open_table
 from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.data.text_pieces import text_pieces
@@ -51,6 +51,12 @@ def test_folders_that_are_not_read_are_said(tmp_path: Path) -> None:
         f"{tmp_path}: no text files (.txt) in so, so it was left out",
         f"{tmp_path}: left out, because a class has no subfolders: pos/old",
     )
+
+
+def test_texts_without_an_ending_are_read_beside_an_adapter(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"1": "a goal", "2": "a draw", "saved/adapter_config.json": "{}"})
+    table = open_table(str(folder), DataRecipe(train=str(folder)), "train")
+    assert (table.names, table.read("text")) == (("id", "text"), ["a goal", "a draw"])
 
 
 def imdb(folder: Path) -> Path:

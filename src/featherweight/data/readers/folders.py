@@ -18,13 +18,16 @@ from featherweight.data.readers.table import Table, pieces_of, whole_table
 from featherweight.data.readers.text_encoding import decoded
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.run.other_folders import kind_of_folder
 
 _HEAD = 2**20  # bytes at the beginning of a file in which its first lines are looked for
 _MOST_FILES, _FEW_LINES = 30, 5  # maximum number of files, minimum number of lines, of files with a text a line
 _PIECE = 10_000  # files that are read at a time
 _UNLABELLED = frozenset({"unsup", "unlabeled", "unlabelled"})
 _HIDDEN = re.compile(r"\..*|__macosx", re.IGNORECASE)
-_BESIDE = re.compile(r"(?:readme|license|licence|notice|authors|changelog)\b.*|\..*", re.IGNORECASE)
+_BESIDE = re.compile(
+    r"(?:readme|license|licence|notice|authors|changelog)\b.*|events\.out\.tfevents\..*|\..*", re.IGNORECASE
+)
 """Names of files that are not texts of the data set."""
 _TEXT_ENDING = re.compile(r"(?:|\.txt|\.text|\.\d+)", re.IGNORECASE)
 
@@ -51,8 +54,11 @@ def is_text_folder(folder: Path, data_files: int = 0) -> bool:
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The subfolders that directly hold text files, sorted by name; hidden ones are left out."""
-    return [path for path in _folders(folder) if any(_texts(path))]
+    """The subfolders that directly hold text files, sorted by name; not hidden ones, runs, exports or PEFT's folders.
+
+    Files such as vocab.txt beside an adapter are not texts.
+    """
+    return [path for path in _folders(folder) if any(_texts(path)) and not kind_of_folder(path)]
 
 
 def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None) -> Iterator[Table]:
@@ -90,7 +96,7 @@ def _left_out(folder: Path, classes: Sequence[Path]) -> list[str]:
     known = {*classes}
     others = [path for path in _folders(folder) if path.name.casefold() not in _UNLABELLED and path not in known]
     bare = [path.name for path in others if any(path.iterdir())] if classes else []
-    deeper = [path.relative_to(folder).as_posix() for group in classes for path in _folders(group) if any(_texts(path))]
+    deeper = [path.relative_to(folder).as_posix() for group in classes for path in class_folders(group)]
     were = "it was left out" if len(bare) == 1 else "they were left out"
     notes = [f"no text files (.txt) in {listed(bare)}, so {were}"] if bare else []
     return notes + ([f"left out, because a class has no subfolders: {listed(deeper)}"] if deeper else [])

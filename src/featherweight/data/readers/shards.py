@@ -22,6 +22,7 @@ from featherweight.data.readers.table import Table
 from featherweight.data.readers.unpacking import COMPRESSED, Content
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.run.other_folders import kind_of_folder
 
 _BESIDE = re.compile(
     r"[._].*|(dataset_(infos?|dict)|state|config|(dataset-)?metadata|croissant|label2id|id2label|label_map)\.json"
@@ -40,14 +41,15 @@ _SHOWN = 4  # number of files that a note lists
 def shards_of(folder: Path) -> Mapping[str, tuple[Path, ...]]:
     """The data files of a folder by part (``train``, ``validation``, ``test``), or all of them under ``""``.
 
-    The files are in the folder itself, in its only subfolder (such as ``data``), or in one subfolder per part. Files
-    whose names differ only in numbers form one part. The result is empty if there are no data files, or if they are
-    several tables that are not named after parts.
+    The files are in the folder itself, in its only subfolder (such as ``data``), or in one subfolder per part. Runs,
+    exports and folders that PEFT saved are no such subfolders. Files whose names differ only in numbers form one part.
+    The result is empty if there are no data files, or if they are several tables that are not named after parts.
     """
     if files := _data_files(folder):
         return _by_part(files)
     inside = {path.name: _data_files(path) for path in sorted(folder.iterdir()) if path.is_dir()}
-    inside = {name: found for name, found in inside.items() if found and not _BESIDE.fullmatch(name)}
+    kept = (name for name, found in inside.items() if found and not _BESIDE.fullmatch(name))
+    inside = {name: inside[name] for name in kept if not kind_of_folder(folder / name)}
     if len(inside) == 1:  # such as `data`, or the name of the only configuration
         name, files = next(iter(inside.items()))
         part = part_named("train", [name])
