@@ -18,6 +18,9 @@ from support.commands import Cli, refused
     (["train", "job.toml", "--out"], "Option '--out' requires an argument"),
     (["train", "job.toml", "--budget", "ten"], "with --budget ten: budget: must be a count such as 1000000, 100k or"),
     (["weigh", "nowhere.toml"], "nowhere.toml: no such recipe file"),
+    *(([name, "roberta-base"], "roberta-base: is a backbone, not data or a recipe; name it with --set back")
+      for name in ("train", "plan", "weigh", "new", "check", "noise", "search", "adapt", "rounds")),
+    (["plan", "mpnet", "--labels", "3"], "mpnet: is a backbone, not data or a recipe; name it with --set backbone"),
     (["weigh", "job.toml", "--budget", "0"], "budget: must be at least 1"),
     (["plan", "--backbone", "./nowhere"], "backbone.name = ./nowhere: no such folder"),
     (["plan", "--labels", "1"], "--labels"),

@@ -83,6 +83,9 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: train(STREAM),
         "not an IterableDataset\nSave the rows with dataset.to_csv('rows.csv'), and pass the file: train('rows.csv')",
     ),
+    "train on a backbone": (
+        lambda: train("minilm"), 'minilm: is a backbone, not data or a recipe; name it with overrides=["backbone.name='
+    ),
     "train by the name of no recipe": (lambda: train("nothing"), "nothing: no such recipe file"),
     "train a file that is not there": (lambda: train("nothing.csv"), "nothing.csv: no such file"),
     "train a recipe with a label": (

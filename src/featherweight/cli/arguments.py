@@ -163,7 +163,9 @@ def load_recipe(
     from featherweight.recipe import Recipe
     from featherweight.recipe.loading import is_recipe
     from featherweight.recipe.overrides import option_overrides
+    from featherweight.workflows.resolve import refuse_backbone
 
+    refuse_backbone(recipe)
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     if is_recipe(recipe):
         return Recipe.load(recipe, [*options, *overrides])

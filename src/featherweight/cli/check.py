@@ -57,7 +57,9 @@ def command(
     from featherweight.workflows.check import check, inspection_lines
     from featherweight.workflows.own_data import with_guessed_columns
     from featherweight.workflows.own_length import with_chosen_length
+    from featherweight.workflows.resolve import refuse_backbone
 
+    refuse_backbone(data)
     settings = {
         "train": data,
         "test": test,

@@ -50,12 +50,14 @@ def command(
     from featherweight.files import write_whole
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import option_overrides
-    from featherweight.workflows.resolve import backbone_architecture
+    from featherweight.workflows.resolve import backbone_architecture, refuse_backbone
 
     if (row is None) != (out is None):
         raise UserError("--row and --out must be used together, such as --row 1 --out my-recipe.toml")
     if out is not None:
         require_new_recipe("--out", out)
+    if data is not None:
+        refuse_backbone(data)
     if data is None:
         _refuse_columns(text, label)
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}

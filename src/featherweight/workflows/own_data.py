@@ -31,6 +31,7 @@ from featherweight.recipe.overrides import option_overrides
 from featherweight.recipe.values import one_or_all
 from featherweight.workflows.own_length import chosen_length
 from featherweight.workflows.own_validation import own_validation, short_name
+from featherweight.workflows.resolve import refuse_backbone
 from featherweight.workflows.schedule import schedule_for
 
 
@@ -90,6 +91,7 @@ def draft_recipe(
     ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does, and if a classifier
     is to be trained (``trains``), but all rows have the same label.
     """
+    refuse_backbone(source)
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
     called = table.origin if table else short_name(given.data.train)

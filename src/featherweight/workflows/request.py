@@ -23,6 +23,7 @@ from featherweight.recipe.schema import not_a_recipe
 from featherweight.run.cleanup import RECIPE, ROWS
 from featherweight.run.folder import Run
 from featherweight.workflows.own_data import Draft, draft_recipe
+from featherweight.workflows.resolve import refuse_backbone
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Request:
             table = next(parquet_tables(io.BytesIO(self.rows["train"]), self.called))
             return draft_recipe(paths["train"], overrides, table=table)
         assert self.source is not None
+        refuse_backbone(self.source)
         if is_recipe(self.source):
             return Draft(Recipe.load(self.source, overrides), {}, ())
         return draft_recipe(self.source, overrides)
