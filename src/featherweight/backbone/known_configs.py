@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from featherweight.errors import UserError
+from featherweight.hints import to_set
 
 
 def _bert_like(model_type: str, layers: int, hidden: int, vocabulary: int, **keys: Any) -> dict[str, Any]:
@@ -90,3 +94,11 @@ KNOWN: dict[str, dict[str, Any]] = {
     "answerdotai/ModernBERT-large": _MODERNBERT_LARGE,
 }
 """The config.json of each backbone, reduced to keys that determine shapes, by its hub name or built-in short name."""
+
+
+def refuse_backbone(given: str) -> None:
+    """Raise UserError if ``given``, which should name data or a recipe, names a well-known backbone instead."""
+    if given in KNOWN and not Path(given).exists():
+        raise UserError(
+            f"{given}: is a backbone, not data or a recipe; name it with {to_set(f'backbone.name={given}')}"
+        )

@@ -160,10 +160,10 @@ def load_recipe(
     trained (``trains``), only those about the data. Raises UserError if the recipe, the data file or an option is
     wrong.
     """
+    from featherweight.backbone.known_configs import refuse_backbone
     from featherweight.recipe import Recipe
     from featherweight.recipe.loading import is_recipe
     from featherweight.recipe.overrides import option_overrides
-    from featherweight.workflows.resolve import refuse_backbone
 
     refuse_backbone(recipe)
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)

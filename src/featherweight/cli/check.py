@@ -48,6 +48,7 @@ def command(
     ] = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Check data before training: columns, labels, empty or repeated texts, tokens, and what training would refuse."""
+    from featherweight.backbone.known_configs import refuse_backbone
     from featherweight.backbone.resolve import best_at_hand
     from featherweight.console import plain_console
     from featherweight.data.kept_tables import tables_kept
@@ -57,7 +58,6 @@ def command(
     from featherweight.workflows.check import check, inspection_lines
     from featherweight.workflows.own_data import with_guessed_columns
     from featherweight.workflows.own_length import with_chosen_length
-    from featherweight.workflows.resolve import refuse_backbone
 
     refuse_backbone(data)
     settings = {

@@ -45,12 +45,13 @@ def command(
     ] = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Show the largest LoRA rank that fits a budget, for each head and each set of linear layers to adapt."""
+    from featherweight.backbone.known_configs import refuse_backbone
     from featherweight.budget.plan import plan
     from featherweight.errors import UserError
     from featherweight.files import write_whole
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import option_overrides
-    from featherweight.workflows.resolve import backbone_architecture, refuse_backbone
+    from featherweight.workflows.resolve import backbone_architecture
 
     if (row is None) != (out is None):
         raise UserError("--row and --out must be used together, such as --row 1 --out my-recipe.toml")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.hints import option, to_set
 from featherweight.recipe import DataRecipe, Recipe
+
+if TYPE_CHECKING:
+    from featherweight.data.sources import Rows
 
 
 def require_classes(rows: Rows, recipe: Recipe) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.argument_checks import code_to_save, described, list_of
+from featherweight.backbone.known_configs import refuse_backbone
 from featherweight.backbone.resolve import best_at_hand
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
@@ -31,7 +32,6 @@ from featherweight.recipe.overrides import option_overrides
 from featherweight.recipe.values import one_or_all
 from featherweight.workflows.own_length import chosen_length
 from featherweight.workflows.own_validation import own_validation, short_name
-from featherweight.workflows.resolve import refuse_backbone
 from featherweight.workflows.schedule import schedule_for
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.argument_checks import described, list_of
+from featherweight.backbone.known_configs import refuse_backbone
 from featherweight.data.in_memory import is_rows, parquet_parts, parquet_test, require_rows
 from featherweight.data.readers.parquet import parquet_tables
 from featherweight.environment import has_several_processes
@@ -23,7 +24,6 @@ from featherweight.recipe.schema import not_a_recipe
 from featherweight.run.cleanup import RECIPE, ROWS
 from featherweight.run.folder import Run
 from featherweight.workflows.own_data import Draft, draft_recipe
-from featherweight.workflows.resolve import refuse_backbone
 
 
 @dataclass(frozen=True)

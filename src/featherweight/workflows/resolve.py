@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of
-from featherweight.backbone.known_configs import KNOWN
 from featherweight.backbone.resolve import config_of, lasting_name
 from featherweight.budget.plan import resolve_auto
 from featherweight.budget.weigh import Weight, weigh
 from featherweight.errors import UserError
-from featherweight.hints import to_set
 from featherweight.recipe import BackboneRecipe, Recipe
 
 
@@ -36,14 +33,6 @@ def resolve_recipe(recipe: Recipe, architecture: Architecture, label_names: Sequ
     weight = weigh(recipe, architecture, len(label_names))
     recipe = recipe.with_values(backbone={"name": lasting_name(recipe.backbone.name)})
     return Resolved(recipe, weight, architecture)
-
-
-def refuse_backbone(given: str) -> None:
-    """Raise UserError if ``given``, which should name data or a recipe, names a well-known backbone instead."""
-    if given in KNOWN and not Path(given).exists():
-        raise UserError(
-            f"{given}: is a backbone, not data or a recipe; name it with {to_set(f'backbone.name={given}')}"
-        )
 
 
 def backbone_architecture(backbone: BackboneRecipe) -> Architecture:
