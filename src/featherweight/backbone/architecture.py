@@ -27,6 +27,11 @@ class Linear:
         """Number of weights and biases."""
         return self.inputs * self.outputs + (self.outputs if self.bias else 0)
 
+    @property
+    def largest_rank(self) -> int:
+        """The smaller dimension: at this rank LoRA is already as general as full fine-tuning."""
+        return min(self.inputs, self.outputs)
+
 
 @dataclass(frozen=True)
 class HeadTensor:

@@ -30,12 +30,10 @@ def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architec
 def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
     adapted = adapted_linears(recipe.adapter, architecture)
     for linear in architecture.linears:
-        most = min(linear.inputs, linear.outputs)
-        if linear.name in adapted and adapted[linear.name].rank > most:
-            rank = adapted[linear.name].rank
+        if linear.name in adapted and (rank := adapted[linear.name].rank) > linear.largest_rank:
             raise UserError(
                 f"adapter.lora: rank = {rank:,} is more than the smaller dimension of {linear.name}; "
-                f"use at most {most:,}"
+                f"use at most {linear.largest_rank:,}"
             )
 
 
@@ -107,10 +105,10 @@ def _largest_useful_ranks(recipe: Recipe, architecture: Architecture) -> list[in
     """For each LoRA table of ``recipe``, the smaller dimension of the smallest layer that it adapts."""
     if recipe.adapter.lora == "auto":
         return []
-    sides = {linear.name: min(linear.inputs, linear.outputs) for linear in architecture.linears}
+    largest = {linear.name: linear.largest_rank for linear in architecture.linears}
     adapted = adapted_linears(recipe.adapter, architecture)
     return [
-        min((sides[name] for name, owner in adapted.items() if owner is table), default=table.rank)
+        min((largest[name] for name, owner in adapted.items() if owner is table), default=table.rank)
         for table in recipe.adapter.lora
     ]
 

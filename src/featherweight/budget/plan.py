@@ -90,8 +90,8 @@ def plan(
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
     as general as full fine-tuning. A head for which no set of roles fits in all layers gets rows with LoRA in as many
-    of the upper layers as fit. Raises UserError for a wrong argument, and if nothing fits, naming the part
-    that is too large.
+    of the upper layers as fit. Raises UserError for a wrong argument, and if nothing fits, naming the part that is too
+    large.
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"
@@ -206,8 +206,8 @@ def _candidates(
         head_size, biases = head_parameters(head, architecture, labels), bias_parameters(bias, linears, architecture)
         magnitudes = sum(linear.outputs for linear in linears) if dora else 0
         per_rank = sum(linear.inputs + linear.outputs for linear in linears)
-        smallest_side = min(min(linear.inputs, linear.outputs) for linear in linears)
+        largest_rank = min(linear.largest_rank for linear in linears)
         present = {role for linear in linears for role in linear.roles}
         roles = tuple(role for role in ROLES if role in present)
         layers = "all" if upper is None else f"top-{upper}"
-        yield _Candidate(head, roles, bias, head_size, biases, magnitudes, per_rank, smallest_side, layers)
+        yield _Candidate(head, roles, bias, head_size, biases, magnitudes, per_rank, largest_rank, layers)

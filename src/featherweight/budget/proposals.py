@@ -60,14 +60,14 @@ def _largest_ranks(
     fixed = total(dict.fromkeys(shares, 1)) - sum(per_rank.values())
     left = max(0, recipe.budget - fixed)
     return {
-        part: min(int(left * share) // per_rank[part], _smallest_side(recipe, architecture, roles, part))
+        part: min(int(left * share) // per_rank[part], _largest_rank(recipe, architecture, roles, part))
         for part, share in shares.items()
     }
 
 
-def _smallest_side(recipe: Recipe, architecture: Architecture, roles: Sequence[str], layers: str) -> int:
+def _largest_rank(recipe: Recipe, architecture: Architecture, roles: Sequence[str], layers: str) -> int:
     adapted = adapted_linears(_with_tables(recipe, roles, {layers: 1}).adapter, architecture)
-    return min(min(linear.inputs, linear.outputs) for linear in architecture.linears if linear.name in adapted)
+    return min(linear.largest_rank for linear in architecture.linears if linear.name in adapted)
 
 
 def _with_tables(recipe: Recipe, roles: Sequence[str], ranks: dict[str, int]) -> Recipe:

@@ -165,9 +165,9 @@ def load_recipe(
     from featherweight.recipe.loading import is_recipe
     from featherweight.recipe.overrides import option_overrides
 
-    refuse_backbone(recipe)
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     if is_recipe(recipe):
+        refuse_backbone(recipe)
         return Recipe.load(recipe, [*options, *overrides])
 
     from featherweight.workflows.own_data import draft_recipe

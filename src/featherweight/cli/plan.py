@@ -57,13 +57,12 @@ def command(
         raise UserError("--row and --out must be used together, such as --row 1 --out my-recipe.toml")
     if out is not None:
         require_new_recipe("--out", out)
-    if data is not None:
-        refuse_backbone(data)
     if data is None:
         _refuse_columns(text, label)
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
         recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan", overrides), labels or _LABELS
     elif labels is not None:
+        refuse_backbone(data)
         raise UserError(f"{data} determines the number of classes; leave --labels out")
     else:
         options = option_overrides(budget=budget, backbone=backbone, text=text, label=label)

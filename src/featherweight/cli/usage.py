@@ -90,9 +90,9 @@ def _other_command(name: str, known: Iterable[str]) -> str:
 
 
 def _for_an_extra(given: str, error: Any) -> str | None:
-    """The end of the message on arguments that the command does not take: the option to write; None if there is none.
+    """The option to write in place of surplus arguments, as the end of a message; None if no option is meant.
 
-    ``given`` are all these arguments, joined by blanks.
+    ``given`` are all surplus arguments, joined by blanks.
     """
     context, extras = error.ctx, _separate(given)
     options = {name for one in context.command.params for name in one.opts}

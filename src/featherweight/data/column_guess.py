@@ -196,8 +196,8 @@ def _pair_among(names: Sequence[str]) -> list[str]:
 def _other_side(columns: Columns, text: str, free: Sequence[str], labels: Sequence[str]) -> list[str]:
     """The two columns of a pair by their names, if one is ``text`` and the other repeats few texts; else empty.
 
-    So do the hypotheses of some data sets. Single words are no texts, but classes or names of files. If no third column
-    may hold the labels, the other one does.
+    Some data sets have such hypotheses. A column of single words does not count: it holds classes or file names. The
+    result is also empty if no third column may hold the labels, because then the other column of the pair holds them.
     """
     profiles = {name: columns.profile(name) for name in free}
     two = _pair_among([name for name in free if profiles[name].holds_texts and profiles[name].words >= _FEW_WORDS])

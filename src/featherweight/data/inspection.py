@@ -227,7 +227,7 @@ def _several(table: Table, columns: Sequence[str], cells: list[Any], data: DataR
         else:
             filled = [[] if is_missing(cell) else cell for cell in label_values(table, columns[0])]
             known: dict[str, Any] = {"names": data.labels or None, "carried": table.classes.get(columns[0])}
-            known |= {"numbered": True, "rename": bool(data.labels)}  # a part may hold but the labels 0 and 1
+            known |= {"numbered": True, "rename": bool(data.labels)}  # a part may have only the labels 0 and 1
             matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, **known)
     except UserError:  # Inspection.refusals has its message
         return [None] * len(cells)

@@ -134,7 +134,7 @@ def _option_of_texts(columns: Columns) -> str:
 def _pair_to_name(columns: Columns, wanted: Sequence[str], labels: Sequence[str]) -> str:
     """What to do, with the option that names two columns of texts: the first two of ``wanted``, if the table has them.
 
-    A column that it does not have is replaced by one that looks like texts, and is none of the ``labels``.
+    A missing one is replaced by another column that looks like texts, but not by a column of ``labels``.
     """
     of_labels = {columns.table.find(name) for name in labels if name not in wanted}
     names = [name for name in columns.table.names if name not in of_labels]

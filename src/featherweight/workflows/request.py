@@ -78,8 +78,8 @@ class Request:
             table = next(parquet_tables(io.BytesIO(self.rows["train"]), self.called))
             return draft_recipe(paths["train"], overrides, table=table)
         assert self.source is not None
-        refuse_backbone(self.source)
         if is_recipe(self.source):
+            refuse_backbone(self.source)
             return Draft(Recipe.load(self.source, overrides), {}, ())
         return draft_recipe(self.source, overrides)
 
