@@ -104,6 +104,9 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     ),
     "another method": (settings(peft_type="IA3"), "peft_type is 'IA3'; only LORA is supported"),
     "another task": (settings(task_type="CAUSAL_LM"), "task_type is 'CAUSAL_LM'; only text classifiers"),
+    "a linear head that was not copied": (
+        settings(task_type="FEATURE_EXTRACTION"), ("task_type is 'FEATURE_EXTRACTION'", "copy the whole folder adapter"),
+    ),
     "no task": (settings(task_type=None), "task_type is missing"),
     "a kind of LoRA that is not known": (settings(use_qalora=True), "use_qalora is set, which selects"),
     "code named in the settings": (settings(megatron_config={"a": 1}), "megatron_config is set"),

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import sqlite3
 import sys
 import zipfile
@@ -180,6 +181,20 @@ def test_numbers_that_excel_has_rounded_are_pointed_out(tmp_path: Path) -> None:
     assert "Excel keeps 15 digits of a number, so 1000000000000000 may be rounded" in read_from.notes[0]
     rows[1][2] = 10**15 - 1
     assert read(tmp_path, "a.xlsx", workbook(rows)).notes == ()
+
+
+def test_formulas_whose_results_are_not_in_the_file_are_pointed_out(tmp_path: Path) -> None:
+    rows = [["text", "label", "length"], ["One", "a", "=LEN(A2)"], ["Two", "b", "=LEN(A3)"]]
+    content = workbook(rows)  # written by openpyxl, which computes nothing
+    for name, packed in (("a.xlsx", content), ("a.xlsx.gz", gzip.compress(content))):
+        read_from = read(tmp_path, name, packed)
+        assert read_from.texts == ["One", "Two"]
+        assert "no results of its formulas, such as that in cell C2" in read_from.notes[0]
+    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as computed:
+        for part in book.namelist():  # as a spreadsheet program stores one result, and the other formula's is empty
+            sheet = re.sub(rb"(LEN.A2.</f>)<v(></v>| ?/>)", rb"\1<v>3</v>", book.read(part))
+            computed.writestr(part, sheet)
+    assert read(tmp_path, "b.xlsx", (tmp_path / "b.xlsx").read_bytes()).notes == ()
 
 
 def test_without_pyarrow_parquet_is_refused_with_what_to_install(

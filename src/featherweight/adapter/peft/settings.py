@@ -16,6 +16,7 @@ from featherweight.recipe.messages import refuse
 FILE = "adapter_config.json"
 _MOST_BYTES = 4_000_000  # thousands of target modules need less than a tenth of it
 _TASKS = "only text classifiers (SEQ_CLS) are supported"
+_HEADLESS = "If a run of Featherweight saved it, copy the whole folder adapter of that run: it has the head, too"
 _INERT = {
     "auto_mapping", "eva_config", "inference_mode", "megatron_core", "parent_library", "peft_type", "peft_version",
     "qalora_group_size", "task_type",
@@ -117,7 +118,8 @@ def read_settings(folder: Path) -> LoraSettings:
     if kind != "LORA":
         raise UserError(f"{path}: peft_type is {_short(kind)}; only LORA is supported")
     if task != "SEQ_CLS":
-        raise UserError(f"{path}: task_type is {_short(task)}; {_TASKS}")
+        refusal = f"{path}: task_type is {_short(task)}; {_TASKS}"
+        raise UserError(f"{refusal}\n{_HEADLESS}" if task == "FEATURE_EXTRACTION" else refusal)
     known = LoraSettings.model_fields.keys() | _INERT
     if other := next((key for key, value in values.items() if value and key not in known), None):
         raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime, time
 from itertools import chain, islice
 from pathlib import Path
@@ -60,6 +60,11 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
                 f"Excel keeps {_DIGITS} digits of a number, so {plain_text(long)} may be rounded; "
                 "write ids of more digits as texts"
             )
+        if cell := _formula_without_result(source, origin, chosen):
+            notes.append(
+                f"the file has no results of its formulas, such as that in cell {cell}, so these cells are read as empty; "
+                "open it in a spreadsheet program and save it there"
+            )
         yield from record_tables(records, origin, reading, rows, notes)
 
 
@@ -79,7 +84,8 @@ def _parts(sheets: Sequence[Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _workbook(source: str | BinaryIO, origin: str) -> Iterator[Any]:
+def _workbook(source: str | BinaryIO, origin: str, *, formulas: bool = False) -> Iterator[Any]:
+    """The workbook, whose cells with formulas have their results, or with ``formulas`` the formulas themselves."""
     try:
         import openpyxl
     except ImportError:
@@ -87,11 +93,11 @@ def _workbook(source: str | BinaryIO, origin: str) -> Iterator[Any]:
             f"{origin}: Excel files need openpyxl: {to_install('openpyxl')}; or save the sheet as CSV"
         ) from None
     # Opened here, because openpyxl refuses a path with another extension.
-    with Path(source).open("rb") if isinstance(source, str) else source as file:
+    with Path(source).open("rb") if isinstance(source, str) else nullcontext(source) as file:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about styles and the like, which are not read here
-                book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+                book = openpyxl.load_workbook(file, read_only=True, data_only=not formulas)
         except Exception as error:  # a damaged file can raise many kinds of errors: zip, XML, missing parts
             raise _unreadable(origin, error) from None
         yield book
@@ -208,3 +214,22 @@ def _plain(value: Any) -> Any:
 def _unreadable(origin: str, error: Exception) -> UserError:
     reason = str(error).split("\n")[0] or type(error).__name__
     return UserError(f"{origin}: not a readable Excel file: {reason}; save it again as .xlsx, or as CSV")
+
+
+def _formula_without_result(source: str | BinaryIO, origin: str, sheet: Any) -> str | None:
+    """The first cell with a formula, if no formula in the first rows of a sheet has a result in the file; else None.
+
+    Programs that write workbooks without computing them, such as openpyxl, store no results.
+    """
+    results = list(islice(sheet.iter_rows(values_only=True), _SPREAD))
+    if not any(None in row for row in results):
+        return None
+    first = None
+    with _workbook(source, origin, formulas=True) as book:
+        for cells, row in zip(book[sheet.title].iter_rows(), results, strict=False):
+            for cell, result in zip(cells, row, strict=False):
+                if cell.data_type == "f":
+                    if result is not None:
+                        return None
+                    first = first or str(cell.coordinate)
+    return first
