@@ -116,8 +116,15 @@ def test_a_budget_below_rank_1_in_all_layers_goes_into_as_many_upper_layers_as_f
     assert [row.recommended for row in rows] == [True, False, False]
     auto = resolve_auto(Recipe.parse({"budget": 10_000, "adapter": {"lora": "auto", "head": "linear"}}), ROBERTA, 4)
     assert auto.adapter.lora == recipe_of(rows[0]).adapter.lora and weigh(auto, ROBERTA, 4).total == 9_220
-    # A rank for all layers fits at 21,508, so the upper layers alone are no row of that budget.
-    assert {row.layers for row in plan(ROBERTA, 4, 21_508)} == {"all"}
+
+
+def test_roles_that_fit_in_all_layers_come_before_those_of_upper_layers() -> None:
+    rows = [(row.roles, row.layers, row.rank, row.total) for row in plan(ROBERTA, 4, 100_000)]
+    assert rows == [
+        (QKVO, "all", 1, 76_804), (("query", "value"), "all", 2, 76_804), (("value",), "all", 5, 95_236),
+        (ROLES, "top-7", 1, 99_844),
+    ]  # fmt: skip
+    assert [row.layers for row in plan(ROBERTA, 4, 21_508)] == ["all", "top-1", "top-3", "top-6"]
 
 
 def test_a_head_that_leaves_too_little_for_all_layers_gets_upper_layers() -> None:

@@ -89,8 +89,8 @@ def plan(
 
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
-    as general as full fine-tuning. A head for which no set of roles fits in all layers gets rows with LoRA in as many
-    of the upper layers as fit. Raises UserError for a wrong argument, and if nothing fits, naming the part that is too
+    as general as full fine-tuning. A set of roles that does not fit in all layers gets LoRA in as many of the upper
+    layers as fit; these rows come after those of all layers. Raises UserError for a wrong argument, and if nothing fits, naming the part that is too
     large.
     """
     if not isinstance(architecture, Architecture):
@@ -107,8 +107,10 @@ def plan(
     found: list[PlanRow] = []
     for head in heads:
         of_head = partial(_candidates, architecture, labels, head, bias, dora)
-        upper = (one for count in fewer for one in of_head(upper=count))
-        found += _fitting(of_head(), budget) or _most_layers(_fitting(upper, budget))
+        whole = _fitting(of_head(), budget)
+        in_all_layers = {row.roles for row in whole}
+        upper = (one for count in fewer for one in of_head(upper=count) if one.roles not in in_all_layers)
+        found += whole + _most_layers(_fitting(upper, budget))
     if not found:
         raise _nothing_fits(architecture, labels, budget, bias, dora)
     return [replace(row, recommended=not place) for place, row in enumerate(found)]
