@@ -13,6 +13,8 @@ hang. Tests marked slow are left out.
 from __future__ import annotations
 
 import argparse
+import ast
+import builtins
 import hashlib
 import os
 import re
@@ -81,7 +83,7 @@ def read_faults(table: Path, root: Path) -> list[Fault]:
     """The faults of ``table``, each of which can be planted in ``root``.
 
     Raises UserError that names the fault where a key is missing or unknown, an id stands twice, the text to replace is
-    not there exactly once, or what comes of it is no Python.
+    not there exactly once, or what comes of it is no Python or reads a name that nothing binds.
     """
     faults: list[Fault] = []
     for place, values in enumerate(tomllib.loads(table.read_text("utf-8"))["fault"], 1):
@@ -112,7 +114,33 @@ def _planted(fault: Fault, root: Path) -> str:
         raise UserError(f"{fault.id}: {fault.file} with it is no Python (line {error.lineno}); mend `after`") from None
     if changed == text:
         raise UserError(f"{fault.id}: `before` and `after` are the same; mend `after`")
+    if unknown := sorted(_unbound(changed) - _unbound(text)):
+        raise UserError(f"{fault.id}: nothing in {fault.file} binds {unknown[0]}, so any test fails; mend `after`")
     return changed
+
+
+def _unbound(source: str) -> set[str]:
+    """The names that a module reads but binds nowhere, such as that of a variable which has been renamed."""
+    nodes = list(ast.walk(ast.parse(source)))
+    added_to = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}  # read before they are bound
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store) and id(node) not in added_to}
+    return {node.id for node in names} - bound - _declared(nodes) - vars(builtins).keys()
+
+
+def _declared(nodes: Sequence[ast.AST]) -> set[str]:
+    """The names of functions, classes, arguments, imports and caught errors."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+    return found
 
 
 def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dict[str, Any]:

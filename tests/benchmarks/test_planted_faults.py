@@ -129,6 +129,7 @@ def test_a_run_that_hangs_is_noticed_by_the_limit_alone_where_the_tests_are_quic
     ("part / whole", "part // whole", "turned-round: 'part // whole' stands 0 times in src/small/sums.py, not once"),
     ('before = "part / whole"', 'before = "return"', "'return' stands 2 times"),
     ('after = "whole / part"', 'after = "whole part"', "turned-round: src/small/sums.py with it is no Python"),
+    ('after = "whole / part"', 'after = "total / part"', "turned-round: nothing in src/small/sums.py binds total"),
     ('after = "whole / part"', 'after = "part / whole"', "turned-round: `before` and `after` are the same"),
     ('file = "src/small/sums.py"\nbefore = "part', 'file = "src/none.py"\nbefore = "part', "src/none.py is not there"),
     ('id = "limit-included"', 'id = "turned-round"', "turned-round: two faults have this id"),
