@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,22 @@ import pandas as pd
 import pytest
 from support.commands import Cli
 
-from featherweight import Recipe, UserError, check, hints, load_splits, predict_file, recipe_for, train
+import featherweight
+from featherweight import Classifier, Recipe, UserError, check, hints, load_splits, predict_file, recipe_for, train
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import guess_columns
 from featherweight.data.readers.table import table_of
-from featherweight.hints import Caller, as_given, called_from, on_the_command_line, option, to_install, to_set
+from featherweight.hints import (
+    Caller,
+    as_given,
+    called_from,
+    elsewhere,
+    flag,
+    on_the_command_line,
+    option,
+    to_install,
+    to_set,
+)
 from featherweight.run.folder import Run
 
 ARGUMENTS, RECIPE, COMMAND_LINE = Caller.ARGUMENTS, Caller.RECIPE, Caller.COMMAND_LINE
@@ -46,6 +58,17 @@ def test_columns_are_spelled_for_the_caller() -> None:
         assert (as_given('data.test="t.csv"'), as_given("budget=1")) == ('test="t.csv"', 'overrides=["budget=1"]')
     with called_from(RECIPE):
         assert option("label") == 'recipe.with_values(data={"label": "COLUMN"})'
+
+
+def test_options_of_commands_are_arguments_of_functions() -> None:
+    functions = [value for name in featherweight.__all__ if callable(value := getattr(featherweight, name))]
+    known = {name for function in [*functions, Classifier.load] for name in signature(function).parameters}
+    for option_name in hints._FLAGS:
+        with on_the_command_line():
+            assert (flag(option_name), flag(option_name, "x")) == (option_name, f"{option_name} x")
+        assert flag(option_name).partition("=")[0] in known, option_name
+    assert (flag("--license"), flag("--private"), flag("--to", "onnx")) == ("license_name", "private=True", 'to="onnx"')
+    assert elsewhere() == 'choose another folder: out="FOLDER"'
 
 
 def test_the_outermost_caller_counts_until_it_has_its_answer() -> None:

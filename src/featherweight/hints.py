@@ -45,8 +45,23 @@ _FLAGS = {
     "-o": "out",
     "--out": "out",
     "--resume": "resume=True",
+    "--private": "private=True",
+    "--license": "license_name",
+    "--dry-run": "dry_run=True",
+    "--to": "to",
+    "--label": "label",
+    "--labels": "labels",
+    "--base": "base",
+    "--folds": "folds",
+    "--trials": "trials",
+    "--workers": "workers",
+    "--storage": "storage",
+    "--epochs": "epochs",
+    "--lr": "learning_rate",
+    "--batch-size": "batch_size",
+    "--max-length": "max_length",
 }
-"""The options of `predict` and `train`, each with the argument of ``predict_file`` and ``train``."""
+"""The options of the commands, each with the argument of the Python function that does the same."""
 _OF_KEYS = {
     "budget": "budget",
     "data.test": "test",
@@ -109,6 +124,13 @@ def to_resume_here(folder: Path) -> str:
     return f"call train again with the same arguments and {flag('--out', str(folder))}, {flag('--resume')}"
 
 
+def to_resume_adaptation() -> str:
+    """How the user resumes the adaptation that the command, or ``adapt_backbone``, has begun; as a clause."""
+    if for_command_line():
+        return "run the same command with --resume"
+    return f"call adapt_backbone again with the same arguments and {flag('--resume')}"
+
+
 def to_install(*modules: str) -> str:
     """The command that installs the packages of ``modules``: ``pip install onnx prometheus-client``.
 
@@ -156,13 +178,18 @@ def option(name: str, values: Sequence[str] = ("COLUMN",)) -> str:
 
 
 def flag(name: str, value: str | None = None) -> str:
-    """An option of `predict` or `train`, or the argument of the Python function: ``--force`` or ``replace=True``.
+    """An option of a command, or the argument of the Python function: ``--force`` or ``replace=True``.
 
     With a ``value`` that the user gave, ``-o labels.csv`` or ``out="labels.csv"``.
     """
     if for_command_line():
         return name if value is None else f"{name} {value}"
     return _FLAGS[name] if value is None else f"{_FLAGS[name]}={_literal(value)}"
+
+
+def elsewhere() -> str:
+    """What to do if the chosen folder cannot be used, as a clause with the option or the argument that names it."""
+    return f"choose another folder: {flag('--out', 'FOLDER')}"
 
 
 def steadier(learning_rate: float | None = None) -> str:

@@ -59,7 +59,7 @@ def test_folds_of_rows_with_several_labels_have_the_same_share_of_every_label() 
     assert np.ptp(shares[:, 1:3], axis=0).max() <= 1 and np.ptp(shares[:, 0]) <= 4
     assert len({*numbers[:2].tolist()}) == 2
     assert (fold_numbers(rows, 5, 1) != numbers).any() and (fold_numbers(rows, 5, 0) == numbers).all()
-    with pytest.raises(UserError, match="made up: no label has more than 3 rows; set --folds to 3 or less"):
+    with pytest.raises(UserError, match="made up: no label has more than 3 rows; set folds to 3 or less"):
         fold_numbers(several(np.eye(4, dtype=np.int8)[[0, 0, 0, 1, 2, 3, 1, 2]]), 4, 0)
 
 

@@ -160,7 +160,9 @@ def test_an_audit_of_a_version_that_divided_repeated_texts_is_not_continued(
     plan = json.loads((tmp_path / "out" / noise_audit.PLAN).read_text("utf-8"))
     del plan["parts"]
     (tmp_path / "out" / noise_audit.PLAN).write_text(json.dumps(plan), "utf-8")
-    with pytest.raises(UserError, match="by an earlier version, which divided the rows otherwise; name another --out"):
+    with pytest.raises(
+        UserError, match='by an earlier version, which divided the rows otherwise; choose another folder: out="FOLDER"'
+    ):
         audit_labels(recipe, tmp_path / "out", folds=4)
 
 
@@ -231,7 +233,7 @@ def test_an_audit_is_not_resumed_with_other_rows(
     corrected = [lines[0].replace("fruit", "bird"), *lines[1:]]
     for changed in (corrected, lines[::-1], lines[1:]):
         data["train"].write_text("".join(changed), "utf-8")
-        with pytest.raises(UserError, match="holds an audit of other rows; name another --out"):
+        with pytest.raises(UserError, match='holds an audit of other rows; choose another folder: out="FOLDER"'):
             audit_labels(recipe, tmp_path / "out", folds=3)
     data["train"].write_text("".join(lines), "utf-8")
     audit_labels(recipe, tmp_path / "out", folds=3)
@@ -247,7 +249,9 @@ def test_an_audit_is_not_resumed_with_other_weights_of_the_backbone(
     content = bytearray((backbone / "model.safetensors").read_bytes())
     content[-4] ^= 1
     (backbone / "model.safetensors").write_bytes(content)
-    with pytest.raises(UserError, match="holds an audit with other weights of the backbone; name another --out"):
+    with pytest.raises(
+        UserError, match='holds an audit with other weights of the backbone; choose another folder: out="FOLDER"'
+    ):
         audit_labels(recipe, tmp_path / "out", folds=3)
     earlier = json.loads(plan.read_text("utf-8"))
     del earlier["backbone"]  # as a version wrote it that did not store it

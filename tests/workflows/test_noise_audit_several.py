@@ -199,7 +199,7 @@ def test_an_audit_is_resumed_only_with_the_same_labels(
     assert (tmp_path / "out" / "suspects.csv").read_text("utf-8") == first
     lines = data["train"].read_text("utf-8").splitlines(keepends=True)
     data["train"].write_text("".join([lines[0].replace("[]", '["bird"]'), *lines[1:]]), "utf-8")
-    with pytest.raises(UserError, match="holds an audit of other rows; name another --out"):
+    with pytest.raises(UserError, match='holds an audit of other rows; choose another folder: out="FOLDER"'):
         audit_labels(recipe, tmp_path / "out", folds=3)
 
 

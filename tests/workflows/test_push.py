@@ -122,12 +122,16 @@ class TransportError(Exception):
     [
         (http_error(403), UserError, r"the token has no right to write there \(HTTP 403\)"),
         (http_error(500), FeatherweightError, r"refused the upload \(HTTP status 500\)"),
-        (OfflineModeIsEnabled("offline"), HubUnreachable, "the hub does not answer"),
+        (
+            OfflineModeIsEnabled("offline"),
+            HubUnreachable,
+            "does not answer; try again later .dry_run=True works without",
+        ),
         (TransportError(), HubUnreachable, "the hub does not answer"),
         (
             ValueError("license is wrong\nmore"),
             UserError,
-            "model card: license is wrong; check --license$",
+            "model card: license is wrong; check license_name$",
         ),
     ],
 )

@@ -182,8 +182,8 @@ def test_a_target_that_can_never_fit_is_refused_before_any_trial(tiny_recipe: An
     ({"storage": "sqlite:///:memory:"}, "write a URL"),
     ({"storage": "mango://host/db"}, "'mango' is no kind of database; write a URL, such as sqlite"),
     ({"storage": "mysql://host/db"}, "driver of this database is not installed: No module named 'MySQLdb'\nInstall it"),
-    ({"storage": "sqlite:////no/such/folder/x.db"}, "--storage: cannot be opened"),
-    ({"storage": "postgresql://me:secret@127.0.0.1:1/db"}, "--storage: cannot be opened: .*[Cc]onnection refused"),
+    ({"storage": "sqlite:////no/such/folder/x.db"}, "storage: cannot be opened"),
+    ({"storage": "postgresql://me:secret@127.0.0.1:1/db"}, "storage: cannot be opened: .*[Cc]onnection refused"),
 ])  # fmt: skip
 def test_wrong_arguments(tiny_recipe: Any, tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -102,7 +102,9 @@ def test_a_search_is_not_resumed_with_other_weights(
     run_search(recipe, tmp_path / "out", trials=1, **quiet)
     run_search(recipe, tmp_path / "out", trials=2, **quiet)
     change(backbone / "model.safetensors" if changed == "backbone" else run / "adapter" / "head.safetensors")
-    with pytest.raises(UserError, match=f"holds a search called 'tiny' with other {said}\nName another --out"):
+    with pytest.raises(
+        UserError, match=f"holds a search called 'tiny' with other {said}; choose another folder: out=\"FOLDER\""
+    ):
         run_search(recipe, tmp_path / "out", trials=3, **quiet)
     assert len(trained) == 2
 

@@ -213,13 +213,13 @@ def test_a_search_of_another_name_does_not_take_over_a_folder(
     folders = trials_by(monkeypatch, lambda call, *_: call / 10).folders
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
     best = (tmp_path / "out" / "best.toml").read_bytes()
-    with pytest.raises(UserError, match=r"out: holds a search called 'tiny'\nName another --out$"):
+    with pytest.raises(UserError, match=r"out: holds a search called 'tiny'; choose another folder: out=\"FOLDER\"$"):
         run_search(tiny_recipe(name="other", seed=3), tmp_path / "out", space=RATES, trials=1)
-    with pytest.raises(UserError, match=r"called 'tiny' with another recipe\nName another --out$"):
+    with pytest.raises(UserError, match=r"called 'tiny' with another recipe; choose another folder: out=\"FOLDER\"$"):
         run_search(tiny_recipe(seed=3), tmp_path / "out", space=RATES, trials=1)
     shared = {"space": RATES, "trials": 1, "storage": f"sqlite:///{tmp_path / 'shared.db'}", "announce": lambda _: None}
     run_search(tiny_recipe(name="other"), tmp_path / "shared", **shared)
-    with pytest.raises(UserError, match="Name another --storage, or give the recipe another name"):
+    with pytest.raises(UserError, match="use another storage, or give the recipe another name"):
         run_search(tiny_recipe(name="other", seed=3), tmp_path / "shared", **shared)
     assert len(folders) == 2 and (tmp_path / "out" / "best.toml").read_bytes() == best
 
@@ -239,7 +239,9 @@ def test_a_search_is_not_resumed_with_other_rows(
     run_search(recipe, tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
     lines = files[changed].read_text("utf-8").splitlines()
     files[changed].write_text("\n".join(lines[1:]), "utf-8")
-    with pytest.raises(UserError, match=f"holds a search called 'tiny' with {said}\nName another --out"):
+    with pytest.raises(
+        UserError, match=f"holds a search called 'tiny' with {said}; choose another folder: out=\"FOLDER\""
+    ):
         run_search(recipe, tmp_path / "out", space=RATES, trials=2)
 
 

@@ -14,6 +14,7 @@ from featherweight.data.sources import Rows
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import counted
+from featherweight.hints import flag
 
 TWO_LABELS_NEEDED = (
     "the audit needs two labels that at least two rows have, and at least two rows lack, in different folds; add rows"
@@ -47,7 +48,7 @@ def separate_folds(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
         raise UserError(f"{rows.origin}: no label has two rows; {TWO_LABELS_NEEDED}")
     if folds > most:
         problem = f"no {thing} has more than {counted(most, 'row')}"
-        raise UserError(f"{rows.origin}: {problem}; set --folds to {most} or less")
+        raise UserError(f"{rows.origin}: {problem}; set {flag('--folds')} to {most} or less")
     return _iteratively_stratified(rows, folds, seed) if rows.several else _stratified(rows, folds, seed)
 
 

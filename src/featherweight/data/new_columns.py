@@ -19,7 +19,7 @@ from featherweight.data.readers.table import (
 from featherweight.data.source_tables import column_pieces
 from featherweight.errors import UserError
 from featherweight.formatting import in_sentence, listed
-from featherweight.hints import as_given, for_command_line, option
+from featherweight.hints import as_given, flag, for_command_line, option
 from featherweight.recipe import DataRecipe, Recipe
 
 _MOST_NAMED = 12  # maximum number of labels that a message lists
@@ -97,8 +97,9 @@ def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, clas
     found = [by_name.get(name.casefold()) for name in classes]
     if len(by_name) != len(classes) or (any(found) and None in found):
         raise UserError(
-            f"{source}: --label names {listed(named)}, but the labels of the run are {listed(classes, _MOST_NAMED)}\n"
-            "Name one column per label with --label: columns with the labels' names, or all in the order of the labels"
+            f"{source}: {flag('--label')} names {listed(named)}, but the labels of the run are "
+            f"{listed(classes, _MOST_NAMED)}\nName one column per label with {flag('--label')}: "
+            "columns with the labels' names, or all in the order of the labels"
         )
     return tuple(name or named[place] for place, name in enumerate(found))
 

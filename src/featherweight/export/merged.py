@@ -10,6 +10,7 @@ from featherweight.backbone.loading import quiet
 from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError
 from featherweight.files import share_weights
+from featherweight.hints import flag, to_set
 from featherweight.recipe import Recipe
 
 TEMPERATURE = "calibration_temperature"
@@ -22,8 +23,9 @@ def require_native_head(recipe: Recipe, run: Path) -> None:
         return
     what = "the first token" if recipe.adapter.pooling == "first" else "the mean over the tokens"
     raise UserError(
-        f"{run}: its head is one linear layer on {what}, and transformers has no class for that; use --to onnx\n"
-        'For a merged folder, train with a head of transformers: --set adapter.head="native"'
+        f"{run}: its head is one linear layer on {what}, and transformers has no class for that; "
+        f"use {flag('--to', 'onnx')}\n"
+        f"For a merged folder, train with a head of transformers: {to_set('adapter.head=native')}"
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.errors import UserError
+from featherweight.hints import flag
 from featherweight.model.network import Network
 
 _LARGEST = 2**31
@@ -27,7 +28,7 @@ def write_onnx(network: Network, path: Path, *, token_types: bool) -> None:
     variables: so MPNet's relative position bias is computed for each length, and not stored for a single length.
     """
     if sum(parameter.numel() * 4 for parameter in network.parameters()) >= _LARGEST:
-        raise UserError("the model is larger than 2 GB, the limit of an ONNX file; use --to merged")
+        raise UserError(f"the model is larger than 2 GB, the limit of an ONNX file; use {flag('--to', 'merged')}")
     network.base_model().set_attn_implementation("eager")
     wrapped = (_WithTypes if token_types else _WithoutTypes)(network).eval()
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if token_types else [])]

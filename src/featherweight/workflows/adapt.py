@@ -23,7 +23,7 @@ from featherweight.environment import quick_imports, versions
 from featherweight.errors import UserError
 from featherweight.files import file_in_the_way, sha256_of, sync_folder, write_json
 from featherweight.formatting import counted
-from featherweight.hints import Caller, called_with, flag
+from featherweight.hints import Caller, called_with, flag, to_resume_adaptation
 from featherweight.recipe import Recipe
 from featherweight.recipe.fields import MAX_COUNT
 from featherweight.recipe.schema import require_recipe
@@ -94,7 +94,7 @@ def adapt_backbone(
     work = None if resume and (out / FILE).is_file() else _free_work_folder(out, resume=resume)
     backbone_architecture(recipe.backbone)  # refuses a decoder
     backbone = resolve_backbone(recipe.backbone)
-    require_length(recipe, backbone.config, option="" if settings.max_length is None else "--max-length")
+    require_length(recipe, backbone.config, option="" if settings.max_length is None else flag("--max-length"))
     notify(listeners, f"loading {recipe.backbone.name} and {recipe.data.train}")
     splits = load_splits(recipe)
     chosen = adaptation_texts(splits, recipe.data, [*map(str, files)], recipe.seed)
@@ -104,7 +104,7 @@ def adapt_backbone(
         return out
     job = _job(recipe, schedule, backbone, chosen, work, listeners)
     _require_steps(job)
-    with end_on_signals(lambda: "stopped; to resume, run the same command with --resume"), locked(work):
+    with end_on_signals(lambda: f"stopped; to resume, {to_resume_adaptation()}"), locked(work):
         try:
             begin(work, plan, resume=resume)
             state = _fit(job, _notes(job, backbone, chosen), resume=resume)
@@ -146,7 +146,7 @@ def _require_steps(job: MaskedJob) -> None:
     total = job.order.total_steps
     if total - head_steps(job.model, total) < 1:
         only = f"{counted(total, 'step')} would train only the new head for masked tokens, not the encoder"
-        raise UserError(f"{only}; use more --epochs, a smaller --batch-size, or more texts")
+        raise UserError(f"{only}; use more {flag('--epochs')}, a smaller {flag('--batch-size')}, or more texts")
 
 
 def _job(
@@ -250,5 +250,6 @@ def _finish(job: MaskedJob, state: MaskedState, backbone: Backbone, made: dict[s
 def _result(state: MaskedState) -> str:
     before, after = state.loss_before, state.losses[-1][1]
     figures = f"loss on held-out masked tokens: {before:.4f} before, {after:.4f} after"
-    worse = "; it got worse: do not use this backbone, and try a lower --lr or more --epochs"
+    lower, more = flag("--lr"), flag("--epochs")
+    worse = f"; it got worse: do not use this backbone, and try a lower {lower} or more {more}"
     return figures + (worse if after > before else "")

@@ -14,6 +14,7 @@ from featherweight.data.splits import Splits
 from featherweight.errors import UserError
 from featherweight.files import read_object, write_json
 from featherweight.formatting import shortened
+from featherweight.hints import elsewhere, flag
 from featherweight.recipe import Recipe
 from featherweight.workflows.adaptation_texts import AdaptationTexts
 
@@ -33,7 +34,6 @@ _TEXTS = {
     _FURTHER: "the further texts",
     "trained": "the validation, test or shift texts",
 }
-_REMEDY = "Use the same options and data, or choose another folder with -o"
 
 
 def plan_of(
@@ -75,6 +75,10 @@ def marked(plan: Mapping[str, Any], texts: AdaptationTexts) -> dict[str, Any]:
     return {"source": plan["backbone"], "texts": of_texts, **settings}
 
 
+def _remedy() -> str:
+    return f"Use the same settings and data, or {elsewhere()}"
+
+
 def require_finished_with(plan: Mapping[str, Any], out: Path) -> None:
     """Raise UserError if the adapted backbone in ``out`` was made with another plan, or its adapted.json is damaged."""
     read_adapted(out)
@@ -82,7 +86,8 @@ def require_finished_with(plan: Mapping[str, Any], out: Path) -> None:
     recorded = {"backbone": marker["source"], **marker["texts"], **marker}
     if found := _difference(recorded, plan):
         raise UserError(
-            f"{out}: --resume, but this folder has a finished adaptation of other settings or data: {found}\n{_REMEDY}"
+            f"{out}: {flag('--resume')}, but this folder has a finished adaptation of other settings or data: {found}\n"
+            f"{_remedy()}"
         )
 
 
@@ -92,7 +97,7 @@ def begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
 
     if resume and (work / SETTINGS).is_file():
         if found := _difference(read_object(work / SETTINGS), plan):
-            raise UserError(f"{work}: this adaptation cannot be resumed: {found}\n{_REMEDY}")
+            raise UserError(f"{work}: this adaptation cannot be resumed: {found}\n{_remedy()}")
         require_undamaged(work / "checkpoint")
     write_json(work / SETTINGS, plan)
 

@@ -18,6 +18,7 @@ from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
+from featherweight.hints import elsewhere
 from featherweight.recipe import Recipe
 from featherweight.run.folder import FORMAT, Run, read_json
 from featherweight.run.lock import locked
@@ -122,7 +123,7 @@ def _trained_on(folder: Path) -> dict[str, Any]:
 
 
 def _taken(folder: Path, whose: str) -> UserError:
-    return UserError(f"{folder}: holds a baseline of {whose}\nName another --out, or move that folder away")
+    return UserError(f"{folder}: holds a baseline of {whose}\nMove that folder away, or {elsewhere()}")
 
 
 def _fingerprints(splits: Splits) -> dict[str, Any]:

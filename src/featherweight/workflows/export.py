@@ -84,7 +84,7 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
     require_path(run, "export_run", "the path of a run folder")
     folder = Path(run)
     if to not in TARGETS:
-        raise UserError(f"{f'--to {to}' if for_command_line() else f'to={to!r}'}: use one of {', '.join(TARGETS)}")
+        raise UserError(f"{flag('--to', to)}: use one of {', '.join(TARGETS)}")
     if is_export(folder):
         raise UserError(f"{run}: is an export; name the run folder that it was made from")
     refuse_adapter(folder)
@@ -124,7 +124,7 @@ def _require_packages(to: str) -> None:
 
     used = ("nncf", "openvino") if to == "openvino-int8" else ("onnxruntime",)
     if missing := [name for name in ("onnx", "onnxscript", *used) if find_spec(name) is None]:
-        raise UserError(f"--to {to} needs {', '.join(missing)}: {to_install(*missing)}")
+        raise UserError(f"{flag('--to', to)} needs {', '.join(missing)}: {to_install(*missing)}")
 
 
 def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -187,8 +187,9 @@ def _training_rows(folder: Path, loaded: Loaded) -> Rows:
     try:
         return _rows(folder, "train", loaded.model)
     except UserError as error:
-        needs = "--to openvino-int8 needs the training rows of the run, to measure scales, and they cannot be read"
-        raise UserError(f"{needs}: {error}\nRestore them, or use --to onnx-int8, which needs none") from None
+        needs = "needs the training rows of the run, to measure scales, and they cannot be read"
+        other = flag("--to", "onnx-int8")
+        raise UserError(f"openvino-int8 {needs}: {error}\nRestore them, or use {other}, which needs none") from None
 
 
 def _rows(folder: Path, part: str, model: Runner) -> Rows:

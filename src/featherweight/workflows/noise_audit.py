@@ -33,7 +33,7 @@ from featherweight.evaluation.label_noise import label_noise
 from featherweight.evaluation.multi_label_noise import multi_label_noise
 from featherweight.files import read_object, write_json, written_whole
 from featherweight.formatting import counted
-from featherweight.hints import Caller, called_with, to_install
+from featherweight.hints import Caller, called_with, elsewhere, flag, to_install
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.report.noise.contents import Audit, unaudited_note
@@ -99,7 +99,7 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     except ModuleNotFoundError:
         raise UserError(f"the audit needs cleanlab: {to_install('cleanlab')}") from None
     if folds < 2:
-        raise UserError("the audit needs at least two folds; set --folds to 2 or more")
+        raise UserError(f"the audit needs at least two folds; set {flag('--folds')} to 2 or more")
     resolved = resolve(recipe.with_values(adapter={"start_from": None}))  # as the folds are trained
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
 
@@ -158,7 +158,7 @@ def _require_same_audit(out: Path, plan: dict[str, Any], earlier: Callable[[], s
             "parts": "by an earlier version, which divided the rows otherwise",
             "backbone": "with other weights of the backbone",
         }
-        raise UserError(f"{out}: holds an audit {named.get(changed, 'of other rows')}; name another --out")
+        raise UserError(f"{out}: holds an audit {named.get(changed, 'of other rows')}; {elsewhere()}")
 
 
 def _digest(parts: NDArray[np.int64]) -> str:

@@ -14,6 +14,7 @@ from featherweight.errors import FeatherweightError, HubUnreachable, UserError
 from featherweight.export.card import render_card
 from featherweight.export.shareable import require_shareable, write_shareable
 from featherweight.formatting import listed
+from featherweight.hints import flag
 
 _WRITTEN = (
     "export.json", "recipe.toml", "evaluation.json", "weigh.json", "probes.json", "featherweight.json", "config.json",
@@ -87,8 +88,8 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
         if private and not api.repo_info(repo, repo_type="model").private:
             # ``create_repo`` changes nothing about a repository that exists.
             raise UserError(
-                f"{repo}: exists and is public, so --private cannot hide the upload; make it private on the hub, in "
-                "its settings, or name a new repository"
+                f"{repo}: exists and is public, so {flag('--private')} cannot hide the upload; make it private on the "
+                "hub, in its settings, or name a new repository"
             )
         _require_own(repo, api.list_repo_files(repo, repo_type="model"))
         # An earlier export in the repository would make a run be read as this export, and the other way round.
@@ -101,11 +102,13 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
         raise _refusal(repo, error.response.status_code) from None
     except ValueError as error:  # the hub checks the metadata of the card, such as the license
         reason = str(error).partition(chr(10))[0]
-        raise UserError(f"{repo}: the hub refuses the model card: {reason}; check --license") from None
+        raise UserError(f"{repo}: the hub refuses the model card: {reason}; check {flag('--license')}") from None
     except Exception as error:
         if not isinstance(error, ConnectionError | TimeoutError) and not is_connection_error(error):
             raise
-        raise HubUnreachable(f"{repo}: the hub does not answer; try again later (--dry-run works without it)") from None
+        raise HubUnreachable(
+            f"{repo}: the hub does not answer; try again later ({flag('--dry-run')} works without it)"
+        ) from None
     return str(url)
 
 

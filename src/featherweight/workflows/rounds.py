@@ -18,7 +18,7 @@ from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
 from featherweight.evaluation.run_groups import changed_keys
 from featherweight.files import expanded
-from featherweight.hints import Caller, called_with
+from featherweight.hints import Caller, called_with, elsewhere
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import not_a_recipe
 from featherweight.report.comparison.page import write_comparison
@@ -211,7 +211,7 @@ def _require_same_recipe(run: Planned) -> None:
         key, (new, old) = next(iter(changed.items()))
         raise UserError(
             f"{run.folder}: holds a run of another recipe ({key} is {old}, not {new})\n"
-            "Name another --out, or move that folder away"
+            f"Move that folder away, or {elsewhere()}"
         )
 
 
@@ -232,7 +232,7 @@ def _require_unchanged(runs: Sequence[Planned]) -> None:
         if changed:
             raise UserError(
                 f"{run.folder}: {changed} changed since this run was trained\n"
-                "Choose another --out, or move that folder away; `featherweight compare` compares runs as they are"
+                f"Move that folder away, or {elsewhere()}; `featherweight compare` compares runs as they are"
             )
 
 

@@ -16,7 +16,7 @@ from featherweight.budget.weigh import weigh
 from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.files import write_whole
 from featherweight.formatting import counted
-from featherweight.hints import Caller, called_with
+from featherweight.hints import Caller, called_with, flag
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.recipe.search_space import SearchSpace
@@ -90,7 +90,8 @@ def run_search(
     require_path(out, "out", "the path of a folder for the search")
     trials, workers = require_whole(trials, "trials", "20"), require_whole(workers, "workers", "2")
     if trials < 1 or workers < 1:
-        raise UserError("a search needs at least one trial and one worker; set --trials and --workers to 1 or more")
+        both = f"{flag('--trials')} and {flag('--workers')}"
+        raise UserError(f"a search needs at least one trial and one worker; set {both} to 1 or more")
     if recipe.training.soup:
         raise UserError("training.soup: a soup trains nothing; search around the recipe of one of its runs")
     require_optuna()
@@ -126,7 +127,7 @@ def _write_results(search: Search, study: Study, validation_rows: int) -> Recipe
     """
     rows = in_order(trial_rows(study.get_trials(deepcopy=False)), higher_is_better=search.best_by != "log_loss")
     if not rows or not rows[0].complete:
-        remedy = "raise --trials, or allow more values in the section [search] of the recipe"
+        remedy = f"raise {flag('--trials')}, or allow more values in the section [search] of the recipe"
         reason = f" ({rows[-1].note})" if rows and rows[-1].note else ""
         raise FeatherweightError(f"{search.out}: no trial was completed{reason}; {remedy}")
     recipe = winner(search.searched, search.original, rows[0].values)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.data.fingerprints import differing_keys
 from featherweight.errors import FeatherweightError, UserError, first_line
+from featherweight.hints import elsewhere
 from featherweight.report.search.trials import NOTE, REFUSED, SECONDS, origin
 from featherweight.workflows.input_fingerprints import IN_WORDS
 from featherweight.workflows.search_inputs import require_searchable
@@ -56,7 +57,7 @@ def _require_unchanged_inputs(search: Search) -> None:
     if changed := differing_keys(search.inputs, now):
         what = IN_WORDS[changed[0]]
         raise UserError(
-            f"{search.out}: the {what} have changed since the search began\nRestore the original, or name another --out"
+            f"{search.out}: the {what} have changed since the search began\nRestore the original, or {elsewhere()}"
         )
 
 

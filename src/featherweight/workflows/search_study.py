@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import FeatherweightError, UserError, first_line
-from featherweight.hints import to_install
+from featherweight.hints import elsewhere, flag, to_install
 from featherweight.recipe import Recipe
 from featherweight.report.search.trials import ORIGIN, origin
 from featherweight.run.best import metric_of
@@ -124,7 +124,7 @@ def storage_url(storage: str | None, out: Path) -> str:
         return f"sqlite:///{out / 'search.db'}"
     scheme, separator, place = storage.partition("://")
     if not separator or (scheme.partition("+")[0] == "sqlite" and place in ("", "/", "/:memory:")):
-        raise UserError(f"--storage {storage}: {_WRITE_A_URL}")
+        raise UserError(f"{flag('--storage', storage)}: {_WRITE_A_URL}")
     return f"postgresql+psycopg://{place}" if scheme in ("postgresql", "postgres") else storage
 
 
@@ -152,12 +152,18 @@ def _opened(search: Search) -> BaseStorage:
         known = url.startswith("postgresql+psycopg:")
         remedy = "For PostgreSQL: pip install 'psycopg[binary]'" if known else "Install it"
         lacking = first_line(error.__cause__ or error)
-        raise UserError(f"--storage: the driver of this database is not installed: {lacking}\n{remedy}") from None
+        raise UserError(
+            f"{flag('--storage')}: the driver of this database is not installed: {lacking}\n{remedy}"
+        ) from None
     except NoSuchModuleError:
-        raise UserError(f"--storage: {url.partition('://')[0]!r} is no kind of database; {_WRITE_A_URL}") from None
+        raise UserError(
+            f"{flag('--storage')}: {url.partition('://')[0]!r} is no kind of database; {_WRITE_A_URL}"
+        ) from None
     except Exception as error:  # SQLAlchemy has an error for each database and driver
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--storage: cannot be opened: {reason}; check the URL, and that the database runs") from None
+        raise UserError(
+            f"{flag('--storage')}: cannot be opened: {reason}; check the URL, and that the database runs"
+        ) from None
 
 
 def _lock_whole_transactions(engine: Engine) -> None:
@@ -191,7 +197,7 @@ def open_study(search: Search, worker: int = 0) -> Study:
     storage = _opened(search)
     others = [name for name in optuna.get_all_study_names(storage) if name != search.original.name]
     if search.local and others:
-        raise UserError(f"{search.out}: holds a search called {others[0]!r}\nName another --out")
+        raise UserError(f"{search.out}: holds a search called {others[0]!r}; {elsewhere()}")
     startup = min(10, max(2, search.trials // 3))
     study = optuna.create_study(
         study_name=search.original.name,
@@ -216,9 +222,11 @@ def _require_same_search(search: Search, study: Study) -> None:
     for key, value in made_for.items():
         if study.user_attrs.get(key, value) != value:
             other = f"other {IN_WORDS[key]}" if key in IN_WORDS else f"another {key}"
-            remedy = "another --out" if search.local else "another --storage, or give the recipe another name"
-            place = search.out if search.local else "--storage"
-            raise UserError(f"{place}: holds a search called {search.original.name!r} with {other}\nName {remedy}")
+            remedy = (
+                elsewhere() if search.local else f"use another {flag('--storage')}, or give the recipe another name"
+            )
+            place = search.out if search.local else flag("--storage")
+            raise UserError(f"{place}: holds a search called {search.original.name!r} with {other}; {remedy}")
         study.set_user_attr(key, value)
 
 
@@ -236,8 +244,8 @@ def alone(search: Search) -> Iterator[None]:
             held.enter_context(only_user(search.out))
         except TakenError:
             raise UserError(
-                f"{search.out}: another search is running in this folder; wait for it, or name another --out\n"
-                "Trials run at the same time if a single search has --workers"
+                f"{search.out}: another search is running in this folder; wait for it, or {elsewhere()}\n"
+                f"Trials run at the same time if a single search has {flag('--workers')}"
             ) from None
         yield
 

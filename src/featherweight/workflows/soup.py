@@ -8,6 +8,7 @@ from typing import Any
 
 from featherweight.argument_checks import list_of, require_path
 from featherweight.errors import UserError
+from featherweight.hints import flag, for_command_line
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.training.listeners import Listener
@@ -43,9 +44,10 @@ def make_soup(
     if twice := next((folder for n, folder in enumerate(folders) if places[n] in places[:n]), None):
         raise UserError(f"{twice}: is named twice; name each run once")
     if len(folders) < 2:
-        raise UserError("a soup needs at least two runs, such as: featherweight soup runs/a runs/b --out runs/soup")
+        example = "featherweight soup runs/a runs/b" if for_command_line() else 'make_soup(["runs/a", "runs/b"])'
+        raise UserError(f"a soup needs at least two runs, such as: {example}")
     if out is not None and (Path(out) / "recipe.toml").exists():
-        raise UserError(f"--out {out}: contains another run; choose a new folder")
+        raise UserError(f"{flag('--out', str(out))}: contains another run; choose a new folder")
     return train(soup_recipe(read_ingredients(folders), greedy=greedy), out, listeners=listeners)
 
 

@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     "another method": (settings(peft_type="IA3"), "peft_type is 'IA3'; only LORA is supported"),
     "another task": (settings(task_type="CAUSAL_LM"), "task_type is 'CAUSAL_LM'; only text classifiers"),
     "a linear head that was not copied": (
-        settings(task_type="FEATURE_EXTRACTION"), ("task_type is 'FEATURE_EXTRACTION'", "copy the whole folder adapter"),
+        settings(task_type="FEATURE_EXTRACTION"), "classifiers (SEQ_CLS) are supported\nIf a run of Featherweight",
     ),
     "no task": (settings(task_type=None), "task_type is missing"),
     "a kind of LoRA that is not known": (settings(use_qalora=True), "use_qalora is set, which selects"),

@@ -18,13 +18,13 @@ from featherweight.backbone.folder import TensorHeader, has_tokenizer, read_conf
 from featherweight.backbone.resolve import Backbone, config_of, local_tensors, resolve_backbone
 from featherweight.backbone.wheels import WHEELS, is_installed
 from featherweight.errors import HubUnreachable, UserError
+from featherweight.hints import flag
 from featherweight.recipe import BackboneRecipe, DataRecipe
 from featherweight.recipe.values import TaskName
 
 WEIGHTS = "adapter_model.safetensors"
 _PICKLED = "adapter_model.bin"
 _OUTER = "base_model.model."
-_ADD_BASE = "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
 _TYPES = ("F32", "F16", "BF16")
 _COPY = re.compile(r"\.modules_to_save\.(?:[^.]+\.)?")
 _MAGNITUDE = re.compile(r"(?<=\.lora_magnitude_vector)\.weight$")
@@ -133,7 +133,7 @@ def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
     moved = "no such folder" in str(error)
     if moved or isinstance(error, HubUnreachable):
         problem = "was not found: no such folder" if moved else "is not on this machine, and the hub cannot be reached"
-        return BaseUnreachable(f"{folder}: its base model {base} {problem}\n{_ADD_BASE}")
+        return BaseUnreachable(f"{folder}: its base model {base} {problem}\n{_add_base()}")
     hint = " (set as base_model_name_or_path in adapter_config.json)" if "\n" not in str(error) else ""
     return UserError(f"{folder}: its base model: {error}{hint}")
 
@@ -168,17 +168,23 @@ def _require_safetensors(folder: Path) -> None:
     )
 
 
+def _add_base() -> str:
+    return f"Add {flag('--base', 'FOLDER')}: a folder with that model's config.json, model.safetensors and tokenizer"
+
+
 def _base(folder: Path, settings: LoraSettings, given: str | Path | None) -> BackboneRecipe:
     name = settings.base_model_name_or_path
     if given is not None:
         if not Path(given).is_dir() and not (str(given) in WHEELS and is_installed(str(given))):
-            raise UserError(f"--base {given}: no such folder; name the folder of {name or 'the base model'}")
+            raise UserError(
+                f"{flag('--base', str(given))}: no such folder; name the folder of {name or 'the base model'}"
+            )
         return BackboneRecipe(name=str(given))
     if not name:
-        raise BaseUnreachable(f"{folder / FILE}: base_model_name_or_path names no base model\n{_ADD_BASE}")
+        raise BaseUnreachable(f"{folder / FILE}: base_model_name_or_path names no base model\n{_add_base()}")
     if not name.isprintable() or (not Path(name).is_absolute() and ".." in Path(name).parts):
         outside = f"base_model_name_or_path = {name[:200]!r} is a relative path out of the folder"
-        raise UserError(f"{folder / FILE}: {outside}; write an absolute one, or add --base FOLDER")
+        raise UserError(f"{folder / FILE}: {outside}; write an absolute one, or add {flag('--base', 'FOLDER')}")
     return BackboneRecipe(name=name, revision=settings.revision or None)
 
 

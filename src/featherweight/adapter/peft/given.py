@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from featherweight.argument_checks import described, list_of
 from featherweight.errors import UserError
+from featherweight.hints import flag, for_command_line
 from featherweight.recipe.values import TaskName
 
 PAIR_COLUMNS = ("text", "text_pair")
@@ -82,7 +83,7 @@ def class_names(
     wrong, or a name is empty or repeated.
     """
     if given:
-        return _checked(given, classes, f"--labels for {folder}"), ()
+        return _checked(given, classes, f"{flag('--labels')} for {folder}"), ()
     candidates = []
     if named := _named(own):
         candidates.append(_checked(named, classes, f"{folder / 'config.json'}: id2label"))
@@ -91,9 +92,10 @@ def class_names(
     for names in candidates:
         if not all(_GENERIC.fullmatch(name) for name in names):
             return names, ()
+    example = "--labels A,B,..." if for_command_line() else 'labels=["A", "B", ...]'
     generic = tuple(f"LABEL_{number}" for number in range(classes))
     return generic, (
-        f"{folder} does not name its {classes} classes; pass their names in the order of the outputs: --labels A,B,...",
+        f"{folder} does not name its {classes} classes; pass their names in the order of the outputs: {example}",
     )
 
 

@@ -62,8 +62,8 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
             )
         if cell := _formula_without_result(source, origin, chosen):
             notes.append(
-                f"the file has no results of its formulas, such as that in cell {cell}, so these cells are read as empty; "
-                "open it in a spreadsheet program and save it there"
+                f"the file has no results of its formulas, such as that in cell {cell}, so these cells are read as "
+                "empty; open it in a spreadsheet program and save it there"
             )
         yield from record_tables(records, origin, reading, rows, notes)
 

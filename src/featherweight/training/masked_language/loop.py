@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from featherweight.data.batches import Encoded, even_batches
 from featherweight.errors import FeatherweightError
+from featherweight.hints import flag, to_resume_adaptation
 from featherweight.model.engine import Engine, autocast
 from featherweight.model.predict import prediction_batches
 from featherweight.recipe import Recipe
@@ -115,7 +116,7 @@ def fit_masked(job: MaskedJob, *, resume: bool = False, notes: Sequence[str] = (
             save_checkpoint(job.folder / "checkpoint", parameters, {}, optimizer, asdict(state))
             saved = time.perf_counter()
         if stop:
-            raise Interrupted(f"stopped after step {state.step}; to resume, run the same command with --resume", stop)
+            raise Interrupted(f"stopped after step {state.step}; to resume, {to_resume_adaptation()}", stop)
     job.model.freeze_encoder(False)
     return state
 
@@ -165,7 +166,7 @@ def _one_step(job: MaskedJob, optimizer: torch.optim.Optimizer, step: int, rows:
     trained = [parameter for parameter in job.model.network.parameters() if parameter.requires_grad]
     norm = nn.utils.clip_grad_norm_(trained, job.recipe.training.clip)
     if not (math.isfinite(total) and torch.isfinite(norm)):
-        raise FeatherweightError(f"step {step + 1}: the loss or its gradient is not finite; use a lower --lr")
+        raise FeatherweightError(f"step {step + 1}: the loss or its gradient is not finite; use a lower {flag('--lr')}")
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     tokens = int(job.train.lengths[rows].sum())
