@@ -77,7 +77,8 @@ def headline(comparison: Comparison) -> str:
     if not any(pair.verdict == "significant" for pair in comparison.differences):
         low = percent(comparison, ranked[-1].mean("accuracy") or 0.0)
         names = in_sentence([round_.name for round_ in ranked])
-        return f"{names} are not significantly different: {low} to {figure} of {texts} {right}{doubt}"
+        figures = figure if figure == f"{low}%" else f"{low} to {figure}"
+        return f"{names} are not significantly different: {figures} of {texts} {right}{doubt}"
     others = in_sentence(undecided) if len(undecided) <= 3 else f"{len(undecided)} others"
     return f"{best} leads with {figure} of {texts} {right}; not significantly different from {others}{doubt}"
 
