@@ -183,7 +183,7 @@ def follow_rows(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _RowLines:
-    """For logs and pipes: prints a line whenever another 10% of the rows are done.
+    """For logs and pipes: prints a line whenever another 10% of the rows are done, and at least one a minute.
 
     Two lines are at least ``_QUIET_SECONDS`` apart.
     """
@@ -195,10 +195,12 @@ class _RowLines:
 
     def __call__(self, done: int, total: int) -> None:
         now, tenths = time.monotonic(), 10 * done // max(1, total)
-        if tenths > self._tenths and now - self._said >= _QUIET_SECONDS:
+        quiet = now - self._said
+        if quiet >= _SECONDS_BETWEEN_LINES or (tenths > self._tenths and quiet >= _QUIET_SECONDS):
             self._tenths, self._said = tenths, now
             rate = done / (now - self._begun)
-            print(f"{self._what} {done:,}/{total:,}  {rate:,.0f} rows/s", file=sys.stderr, flush=True)
+            left = f"  {duration((total - done) / rate)} left" if 0 < done < total else ""
+            print(f"{self._what} {done:,}/{total:,}  {rate:,.0f} rows/s{left}", file=sys.stderr, flush=True)
 
 
 def plain_console(*, soft_wrap: bool = False) -> Console:

@@ -84,6 +84,7 @@ def _sections(run: str) -> dict[str, Any]:
 
 def _evaluation(run: str, data: str | None, given: PeftOptions, reading: dict[str, Any]) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.console import follow_rows
     from featherweight.run.folder import Run
     from featherweight.workflows.evaluate import evaluate_peft_folder, evaluate_run
 
@@ -92,6 +93,9 @@ def _evaluation(run: str, data: str | None, given: PeftOptions, reading: dict[st
     if data is None and (named := next((key for key in ("text", "label") if reading[key]), None)):
         raise UserError(f"--{named} names a column of the data in --data; add --data as well")
     tell(notes_on(run, given))
-    if data is None or not is_peft_folder(run):
-        return evaluate_run(Run(run), data, **reading)
-    return evaluate_peft_folder(run, data, given, **reading)
+    if data is None:
+        return evaluate_run(Run(run))
+    with follow_rows("evaluating") as follow:
+        if is_peft_folder(run):
+            return evaluate_peft_folder(run, data, given, follow, **reading)
+        return evaluate_run(Run(run), data, follow=follow, **reading)

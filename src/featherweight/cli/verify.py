@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +23,7 @@ def command(
     from featherweight.verification.checks import passed, verdict
     from featherweight.verification.verify import verify_run
 
-    checks = verify_run(run)
+    checks = verify_run(run, lambda line: print(line, file=sys.stderr, flush=True))
     if json_output:
         import json
 

@@ -20,6 +20,7 @@ from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.target import check_safe, check_target
 from featherweight.inference.writers import Write, only_writer, whole_file
+from featherweight.progress import running_count
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _classify(
     """Write the predictions for all ``pieces``, which have ``total`` rows together; returns the number of rows."""
     done = 0
     for piece in pieces:
-        advance = _counted(follow, done, total) if follow else None
+        advance = running_count(follow, done, total) if follow else None
         probabilities = finished.read(piece.texts) if finished else None
         if probabilities is None:
             probabilities = classifier.probabilities(piece.texts, advance=advance, warn=False)
@@ -226,17 +227,6 @@ def in_pairs(run: str | Path, texts: Sequence[str], peft: PeftOptions = NOTHING_
 def _data_of(run: str | Path, peft: PeftOptions) -> DataRecipe:
     require_path(run, "run", "the path of a run folder")
     return read_peft_folder(run, peft).data if is_peft_folder(run) else Run(run).recipe.data
-
-
-def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
-    """A function that adds its argument (rows) to ``done``, and calls ``follow`` with the sum and ``total``."""
-
-    def advance(rows: int) -> None:
-        nonlocal done
-        done += rows
-        follow(done, total)
-
-    return advance
 
 
 def _print_note(line: str) -> None:

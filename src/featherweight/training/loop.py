@@ -19,6 +19,7 @@ from featherweight.environment import peak_memory_bytes
 from featherweight.hints import to_resume_here
 from featherweight.model.engine import return_memory
 from featherweight.model.predict import predict_logits
+from featherweight.progress import RowProgress
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.best import rank
 from featherweight.task.interface import task_of
@@ -32,6 +33,7 @@ from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Over
 from featherweight.training.evaluation_steps import evaluation_steps, without_effect
 from featherweight.training.history import History
 from featherweight.training.job import LATER, Job, LoopState
+from featherweight.training.listeners import notify
 from featherweight.training.objective import Objective, objective_of
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, too_long_warmup, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, attach_states, plan_prefix
@@ -265,7 +267,8 @@ def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) ->
 def _evaluate(job: Job, loss_function: Loss, state: LoopState, history: History) -> None:
     started = time.perf_counter()
     part = (job.accelerator.process_index, job.accelerator.num_processes)
-    logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, part=part)
+    progress = RowProgress(partial(notify, job.listeners), "validation", len(job.validation) // part[1])
+    logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, advance=progress, part=part)
     if part[1] > 1:
         logits = np.sum(gather_object([logits]), axis=0)
     labels = job.validation.labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,14 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 
 
 class Evidence:
-    """The run in ``folder``, whose files are read when they are first used; raises UserError if one is damaged."""
+    """The run in ``folder``, whose files are read when they are first used; raises UserError if one is damaged.
 
-    def __init__(self, folder: str | Path) -> None:
+    ``tell`` gets a line on the progress of a prediction once a minute.
+    """
+
+    def __init__(self, folder: str | Path, tell: Callable[[str], object] = print) -> None:
         self.folder = Path(folder)
+        self.tell = tell
 
     @cached_property
     def run(self) -> Run:

@@ -14,6 +14,7 @@ from featherweight.data.run_rows import NotThere, rows_of_run, training_differen
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.formatting import counted
+from featherweight.progress import RowProgress
 from featherweight.task.interface import Task
 from featherweight.verification import several_labels
 from featherweight.verification.checks import Check, guarded
@@ -121,7 +122,8 @@ def _evaluated_set(evidence: Evidence, name: str) -> Check:
     rows = _rows(evidence, name, name, lambda rows: _changed_row(rows, then, classifier.task))
     if isinstance(rows, Check):
         return rows
-    return _compared(evidence, name, rows, classifier.model.logits(rows), then)
+    logits = classifier.model.logits(rows, advance=RowProgress(evidence.tell, name, len(rows)))
+    return _compared(evidence, name, rows, logits, then)
 
 
 def _rows(evidence: Evidence, part: str, name: str, difference: Callable[[Rows], str]) -> Rows | Check:

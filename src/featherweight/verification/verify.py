@@ -32,12 +32,12 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], Check | list[Check]]], ...] = (
 """All checks in their order, each with the name of the failed check that is reported if a file cannot be read."""
 
 
-def verify_run(folder: str | Path) -> list[Check]:
+def verify_run(folder: str | Path, tell: Callable[[str], object] = print) -> list[Check]:
     """Run all checks on the finished run in ``folder``, without changing it.
 
-    Raises UserError if there is no finished run.
+    ``tell`` gets a line on the progress once a minute. Raises UserError if there is no finished run.
     """
-    evidence, checks = Evidence(folder), list[Check]()
+    evidence, checks = Evidence(folder, tell), list[Check]()
     _require_finished(evidence.folder)
     for name, look in CHECKS:
         result = guarded(name, partial(look, evidence))

@@ -179,9 +179,11 @@ def fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, move_to_engine
     from featherweight.model.text_model import TextModel
+    from featherweight.progress import RowProgress
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.job import Job
+    from featherweight.training.listeners import notify
     from featherweight.training.loop import fit
     from featherweight.training.signals import stop_on_signals
 
@@ -200,7 +202,9 @@ def fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence
         job = Job(*parts, tokenizer.pad_token_id, folder, listeners, stop, rows=splits.train)
         state = fit(job, resume=has_checkpoint(folder / "checkpoint"))
     return Fitted(
-        partial(model.logits, cache=cache_folder()),
+        lambda rows: model.logits(
+            rows, cache=cache_folder(), advance=RowProgress(partial(notify, listeners), "full fine-tuning", len(rows))
+        ),
         network.trainable_count(),
         "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
         f"{recipe.training.learning_rate:g} (a tenth of the first round's, at most {HIGHEST_RATE:g}), falling "

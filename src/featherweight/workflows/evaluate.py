@@ -15,6 +15,7 @@ from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.hints import Caller, called_with, for_command_line
 from featherweight.inference.exported import classes_and_thresholds, is_export
+from featherweight.progress import running_count
 from featherweight.recipe import DataRecipe, EvaluationRecipe
 from featherweight.run.folder import Run, refuse_adapter
 from featherweight.task.interface import SINGLE_LABEL, Task
@@ -76,13 +77,15 @@ def evaluate_run(
     drop_empty: bool = False,
     overrides: Sequence[str] = (),
     note: Callable[[str], None] | None = None,
+    follow: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The metrics of a finished run or an export: as stored in the run, or computed on the labelled rows ``data``.
 
     ``data`` is a file, a folder, a data set, or rows in memory such as a DataFrame. ``text`` and ``label`` are its
     columns, if their names differ from those in the training data. ``drop_empty``, ``overrides`` and ``note`` are
-    arguments of ``labelled_rows``; ``note`` also tells if ``data`` has training texts of the run. Raises UserError if
-    the run is unfinished, or the rows have a label that is not a class of the run.
+    arguments of ``labelled_rows``; ``note`` also tells if ``data`` has training texts of the run. ``follow`` is called
+    with the number of rows that are done and the total number. Raises UserError if the run is unfinished, or the rows
+    have a label that is not a class of the run.
     """
     run = run if isinstance(run, Run) else Run(run)
     if data is None:
@@ -109,22 +112,29 @@ def evaluate_run(
             note(f"{called}: {line}")
     with quick_imports():
         from featherweight.inference.classifier import Classifier
-    return figures_on(rows, Classifier.load(run.folder, merge=False))
+    advance = running_count(follow, 0, len(rows)) if follow else None
+    return figures_on(rows, Classifier.load(run.folder, merge=False), advance)
 
 
 def evaluate_peft_folder(
-    folder: str | Path, data: str, given: PeftOptions = NOTHING_GIVEN, **reading: Any
+    folder: str | Path,
+    data: str,
+    given: PeftOptions = NOTHING_GIVEN,
+    follow: Callable[[int, int], None] | None = None,
+    **reading: Any,
 ) -> dict[str, Any]:
     """The metrics of the classifier in a folder that PEFT saved, on the labelled set ``data``.
 
-    ``given`` has what PEFT does not save; ``reading`` are further arguments of ``labelled_rows``. Raises UserError,
-    before the model is loaded, if the folder or the set cannot be read, or the set has a label that is not a class.
+    ``given`` has what PEFT does not save; ``follow`` is called with the number of rows that are done and the total
+    number; ``reading`` are further arguments of ``labelled_rows``. Raises UserError, before the model is loaded, if the
+    folder or the set cannot be read, or the set has a label that is not a class.
     """
     peft = read_peft_folder(folder, given)
     rows = labelled_rows(peft.data, peft.labels, data, **reading)
     with quick_imports():
         from featherweight.inference.classifier import Classifier
-    return figures_on(rows, Classifier.load(folder, **vars(given)))
+    advance = running_count(follow, 0, len(rows)) if follow else None
+    return figures_on(rows, Classifier.load(folder, **vars(given)), advance)
 
 
 def labelled_rows(
@@ -177,9 +187,9 @@ def labelled_rows(
     return rows
 
 
-def figures_on(rows: Rows, classifier: Classifier) -> dict[str, Any]:
-    """The metrics of a loaded classifier on labelled ``rows``."""
+def figures_on(rows: Rows, classifier: Classifier, advance: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """The metrics of a loaded classifier on labelled ``rows``; ``advance`` is called after each batch with its rows."""
     from featherweight.evaluation.results import evaluate_rows
 
     fit = classifier.temperature, classifier.recipe.evaluation, classifier.task
-    return evaluate_rows(rows, classifier.model.logits(rows), *fit)
+    return evaluate_rows(rows, classifier.model.logits(rows, advance=advance), *fit)

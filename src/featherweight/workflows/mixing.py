@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from featherweight.adapter.soup import mean_of
 from featherweight.adapter.storage import set_tensors
 from featherweight.cache import cache_folder
 from featherweight.environment import peak_memory_bytes
+from featherweight.progress import RowProgress
 from featherweight.run.best import figure, rank
 from featherweight.task.interface import task_of
 from featherweight.task.loss import loss_of
@@ -33,7 +35,7 @@ def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tupl
     chosen = _greedy(prepared, listeners) if prepared.recipe.training.soup_choice == "greedy" else prepared.ingredients
     prepared.ingredients = chosen
     taken = [ingredient for ingredient in chosen if ingredient.taken]
-    record, logits = _evaluated(prepared, taken, started)
+    record, logits = _evaluated(prepared, taken, started, listeners)
     several = prepared.recipe.task == "multi-label"
     for ingredient in chosen:
         value = metric_in_words(best_by, ingredient.figure(best_by), several=several)
@@ -67,7 +69,7 @@ def _greedy(prepared: Prepared, listeners: Sequence[Listener]) -> list[Ingredien
     best = -float("inf")
     for number, ingredient in enumerate(prepared.ingredients, 1):
         notify(listeners, f"evaluating the soup with run {number} of {len(prepared.ingredients)}")
-        record, _ = _evaluated(prepared, [*taken, ingredient], time.perf_counter())
+        record, _ = _evaluated(prepared, [*taken, ingredient], time.perf_counter(), listeners)
         value = rank(record, best_by)[0]
         good = value >= best
         if good:
@@ -77,14 +79,17 @@ def _greedy(prepared: Prepared, listeners: Sequence[Listener]) -> list[Ingredien
     return chosen
 
 
-def _evaluated(prepared: Prepared, taken: Sequence[Ingredient], started: float) -> tuple[Record, np.ndarray]:
+def _evaluated(
+    prepared: Prepared, taken: Sequence[Ingredient], started: float, listeners: Sequence[Listener]
+) -> tuple[Record, np.ndarray]:
     """Evaluate the mean of the weights of ``taken``; return its line of history.jsonl and its validation logits.
 
     The logits are [rows, classes]. Afterwards the network has these mean weights.
     """
     adapters, model, rows = [one.run.adapter for one in taken], prepared.model, prepared.splits.validation
     set_tensors(model.network, mean_of(adapters), adapters[0])
-    logits, labels = model.logits(rows, cache=cache_folder()), rows.labels
+    progress = RowProgress(partial(notify, listeners), "validation", len(rows))
+    logits, labels = model.logits(rows, cache=cache_folder(), advance=progress), rows.labels
     assert labels is not None and prepared.splits.train.labels is not None
     loss = loss_of(prepared.recipe, prepared.splits.train.labels, len(rows.label_names))
     figures = {"loss": loss.of_all(logits, labels), **task_of(prepared.recipe).scores(logits, labels)}

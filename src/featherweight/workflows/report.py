@@ -13,6 +13,7 @@ from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
 from featherweight.export.card import render_card
 from featherweight.files import write_whole
+from featherweight.progress import RowProgress
 from featherweight.report.fonts import key_of
 from featherweight.report.run import page, plots
 from featherweight.report.run.contents import contents_of_peft, read_contents
@@ -67,12 +68,17 @@ def run_pictures(run: Run) -> list[Path]:
 
 
 def report_peft_folder(
-    path: str | Path, out: Path, data: str | None = None, given: PeftOptions = NOTHING_GIVEN
+    path: str | Path,
+    out: Path,
+    data: str | None = None,
+    given: PeftOptions = NOTHING_GIVEN,
+    tell: Callable[[str], object] = print,
 ) -> PeftFolder:
     """Write the report ``out`` for the PEFT folder ``path``; if ``data`` is given, evaluate it on that labelled set.
 
     Nothing is written into ``path``. ``given`` are the user's options for what PEFT does not save, such as the names of
-    the classes. Raises UserError if ``out`` exists, or the folder or the rows cannot be read.
+    the classes. ``tell`` gets a line on the progress once a minute. Raises UserError if ``out`` exists, or the folder
+    or the rows cannot be read.
     """
     if out.suffix != ".html" or not out.parent.is_dir():
         raise UserError(f"--out {out}: must be an .html file in a folder that exists")
@@ -86,7 +92,9 @@ def report_peft_folder(
     # The rows come first: what is wrong with them is said before the model is loaded.
     rows = labelled_rows(peft.data, peft.labels, data) if data is not None else None
     classifier = Classifier.load(path, **vars(given))
-    evaluation = {"test": figures_on(rows, classifier)} if rows is not None else {}
+    evaluation = {}
+    if data is not None and rows is not None:
+        evaluation = {"test": figures_on(rows, classifier, RowProgress(tell, data, len(rows)))}
     engine = {"device": classifier.engine.device, "precision": classifier.engine.precision}
     environment = {"evaluated on": data, **_settings(peft), **versions(), **describe_machine(), **engine}
     tensors = len(peft.tensors)

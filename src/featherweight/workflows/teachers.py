@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from featherweight.errors import UserError
 from featherweight.files import expanded, replace_file
 from featherweight.formatting import counted
 from featherweight.inference.exported import is_export, read_export
+from featherweight.progress import RowProgress
 from featherweight.recipe import Recipe
 from featherweight.task.interface import task_of
 from featherweight.training.listeners import Listener, notify
@@ -140,7 +142,8 @@ def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDAr
     notify(listeners, f"predicting {counted(len(rows), 'training row')} with the teacher {teacher.folder}")
     with quick_imports():
         from featherweight.inference.classifier import Classifier
-    logits = Classifier.load(teacher.folder).model.logits(rows, cache=cache_folder())
+    progress = RowProgress(partial(notify, listeners), f"teacher {teacher.folder}", len(rows))
+    logits = Classifier.load(teacher.folder).model.logits(rows, cache=cache_folder(), advance=progress)
     try:
         replace_file(path, lambda file: np.savez(file, logits=logits))
     except OSError as error:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
 from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_from, for_command_line, to_resume, to_resume_here
+from featherweight.progress import RowProgress
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import DRAWN, PAGE
 from featherweight.run.folder import Run
@@ -195,7 +197,8 @@ def finish(
     phases.begin(EVALUATION)
     if logits is None:
         notify(listeners, f"evaluating {counted(len(validation), 'validation row')}")
-        logits = model.logits(validation, cache=cache_folder())
+        progress = RowProgress(partial(notify, listeners), "validation", len(validation))
+        logits = model.logits(validation, cache=cache_folder(), advance=progress)
     task = task_of(prepared.recipe)
     temperature = fit_temperature(logits, validation.labels, task)
     task = task.fitted(logits, validation.labels, temperature)
@@ -264,7 +267,8 @@ def _other_logits(prepared: Prepared, listeners: Sequence[Listener]) -> dict[str
     logits = {}
     for name, rows in other_sets(prepared.splits).items():
         notify(listeners, f"evaluating {counted(len(rows), 'row')}: {name}")
-        logits[name] = prepared.model.logits(rows, cache=cache_folder())
+        progress = RowProgress(partial(notify, listeners), name, len(rows))
+        logits[name] = prepared.model.logits(rows, cache=cache_folder(), advance=progress)
     return logits
 
 

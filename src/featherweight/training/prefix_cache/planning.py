@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from featherweight.errors import UserError
 from featherweight.formatting import counted, size_in_words
 from featherweight.hints import to_set
 from featherweight.model.predict import prediction_batches
+from featherweight.progress import RowProgress
 from featherweight.training.job import Job
 from featherweight.training.listeners import notify
 from featherweight.training.prefix_cache.file import (
@@ -37,7 +39,6 @@ LIMIT = "FEATHERWEIGHT_STATES_GB"
 """Name of the environment variable that limits the disk space of the cached states of all runs, in GB."""
 _DEFAULT_LIMIT = 20.0
 _BATCH_TOKENS = 2048  # full speed on a processor, and little memory compared with a training step
-_SECONDS_BETWEEN_NOTES = 60
 
 Batches = Callable[[], Sequence[NDArray[np.int64]]]
 """Returns the indices in ``Encoded.by_window`` of what each forward pass takes."""
@@ -242,11 +243,11 @@ def _compute(job: Job, prefix: Prefix) -> None:
 
 def _chunks(job: Job, prefix: Prefix) -> Iterator[NDArray]:
     """Yield the states [tokens, hidden] of all texts in the pool, batch by batch; report progress once a minute."""
-    noted = time.monotonic()
+    offsets = prefix.pool.offsets
+    progress = RowProgress(partial(notify, job.listeners), f"{prefix.layers}: states", len(prefix.pool), "texts")
     for rows in _batches(prefix.pool):
         if job.should_stop():
             raise _Stopped
-        if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
-            noted = time.monotonic()
-            notify(job.listeners, f"{prefix.layers}: states of {rows[0]:,} of {counted(len(prefix.pool), 'text')}")
         yield states_of(job.network, prefix.pool, rows, job.pad_id)
+        # The longest texts come last, so the time depends on the tokens.
+        progress(len(rows), offsets[rows[-1] + 1] / offsets[-1])
