@@ -15,13 +15,15 @@ from support.stops import StopAfter
 from workflows.test_continuation import interrupt, saved
 
 from featherweight.cache import TEACHERS, cache_entries
+from featherweight.data.sources import Rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.export.shareable import _shareable_recipe
 from featherweight.inference.classifier import Classifier
+from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
-from featherweight.workflows import leaks
+from featherweight.workflows import leaks, teachers
 from featherweight.workflows.prepare import prepare
 from featherweight.workflows.teachers import soft_labels, teacher_notes, teachers_of
 from featherweight.workflows.train import train
@@ -73,6 +75,34 @@ def test_soft_labels_are_the_mean_of_the_teachers_in_the_order_of_the_classes(
         entry.path.write_bytes(content)
     np.testing.assert_array_equal(soft(recipe, noted), found)
     assert len(noted) == 4
+
+
+def test_an_interruption_keeps_the_parts_that_are_predicted(
+    tiny_recipe: Any, finished_run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = taught(tiny_recipe, finished_run.folder)
+    rows = load_splits(recipe).train
+    monkeypatch.setattr(teachers, "_ROWS_OF_A_PART", 7)
+    whole, asked = TextModel.logits, list[int]()
+
+    def stopped_in_the_third(self: TextModel, part: Rows, **more: Any) -> np.ndarray:
+        asked.append(len(part))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return whole(self, part, **more)
+
+    monkeypatch.setattr(TextModel, "logits", stopped_in_the_third)
+    noted: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        soft(recipe, noted)
+    found = soft(recipe, noted)
+    assert asked == [7, 7, 7, *asked[3:]] and sum(asked[3:]) == len(rows) - 14
+    assert [note.partition(" with ")[0] for note in noted] == [
+        f"predicting {len(rows)} training rows",
+        f"predicting {len(rows) - 14} training rows",
+    ]
+    expected = softmax(Classifier.load(finished_run.folder).logits(list(rows.texts)) / 2, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_run_records_its_teachers_and_an_interrupted_one_resumes_exactly(

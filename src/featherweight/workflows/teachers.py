@@ -36,6 +36,9 @@ from featherweight.workflows.leaks import teacher_leaks
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+_ROWS_OF_A_PART = 10_000
+"""Rows whose predictions are cached together: some minutes of a base-size encoder on a processor."""
+
 
 @dataclass(frozen=True)
 class Teacher:
@@ -132,29 +135,46 @@ def soft_labels(
 def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDArray[np.float64]:
     """The teacher's logits of ``rows`` [rows, classes], with the classes in the order of the teacher.
 
-    They are cached, so that a resume, or another seed or recipe with the same rows, need not compute them again.
+    They are cached in parts, so that an interrupted training does not lose the parts that are done, and that a resume,
+    or another seed or recipe with the same rows, need not compute them again.
     """
+    parts = [
+        rows.take(np.arange(first, min(first + _ROWS_OF_A_PART, len(rows))))
+        for first in range(0, len(rows), _ROWS_OF_A_PART)
+    ]
+    paths = [_cache_path(teacher, part) for part in parts]
+    found = [_cached(path, (len(part), len(teacher.labels))) for part, path in zip(parts, paths, strict=True)]
+    missing = [number for number, logits in enumerate(found) if logits is None]
+    if missing:
+        total = sum(len(parts[number]) for number in missing)
+        notify(listeners, f"predicting {counted(total, 'training row')} with the teacher {teacher.folder}")
+        with quick_imports():
+            from featherweight.inference.classifier import Classifier
+        model = Classifier.load(teacher.folder).model
+        progress = RowProgress(partial(notify, listeners), f"teacher {teacher.folder}", total)
+        for number in missing:
+            found[number] = logits = model.logits(parts[number], cache=cache_folder(), advance=progress)
+            _store(paths[number], logits, listeners)
+    return np.concatenate([logits for logits in found if logits is not None])
+
+
+def _cache_path(teacher: Teacher, rows: Rows) -> Path:
     key = json.dumps([teacher.sha256, teacher.recipe.to_toml(), rows_fingerprint(rows)["texts"]])
-    path = cache_folder() / TEACHERS / f"{hashlib.sha256(key.encode()).hexdigest()}.logits.npz"
-    shape = (len(rows), len(teacher.labels))
-    if (cached := _cached(path)) is not None and cached.shape == shape and cached.dtype == np.float64:
-        return cached
-    notify(listeners, f"predicting {counted(len(rows), 'training row')} with the teacher {teacher.folder}")
-    with quick_imports():
-        from featherweight.inference.classifier import Classifier
-    progress = RowProgress(partial(notify, listeners), f"teacher {teacher.folder}", len(rows))
-    logits = Classifier.load(teacher.folder).model.logits(rows, cache=cache_folder(), advance=progress)
+    return cache_folder() / TEACHERS / f"{hashlib.sha256(key.encode()).hexdigest()}.logits.npz"
+
+
+def _store(path: Path, logits: NDArray[np.float64], listeners: Sequence[Listener]) -> None:
     try:
         replace_file(path, lambda file: np.savez(file, logits=logits))
     except OSError as error:
         notify(listeners, f"{path.parent}: the teacher's predictions are not cached: {error.strerror}")
-    return logits
 
 
-def _cached(path: Path) -> NDArray[Any] | None:
-    """The logits in a file of the cache; None if it does not exist or is damaged (zip files have checksums)."""
+def _cached(path: Path, shape: tuple[int, int]) -> NDArray[Any] | None:
+    """The logits in a file of the cache; None if it does not exist, is damaged, or has others (zip has checksums)."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return np.asarray(stored["logits"])
+            logits = np.asarray(stored["logits"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    return logits if logits.shape == shape and logits.dtype == np.float64 else None
