@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for folder in arguments.runs:
         target = arguments.out / f"{folder.name}.json"
-        write_json(target, result(Run(folder), dict(arguments.call)))
+        write_json(target, result(Run(folder), dict(arguments.call), arguments.built_in))
         print(target)
     if arguments.out == RESULTS:
         write_whole(PAGE, with_table(PAGE.read_text("utf-8")))
@@ -54,15 +54,16 @@ def run_files() -> dict[Path, dict[str, Any]]:
     return {path: record for path, record in read_results(RESULTS).items() if "evaluation" in record}
 
 
-def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
+def result(run: Run, names: dict[str, str], built_in: str | None = None) -> dict[str, Any]:
     """The run as one object: recipe, environment, weight, figures without texts, proof of the saved adapter.
 
-    Data files go by their name in ``names``, or else by their own without its folder.
+    Data files go by their name in ``names``, or else by their own without its folder. ``built_in`` is the built-in
+    recipe that the run was made from, if the run's recipe has another name.
     """
     evaluations = [record for record in run.history if record["kind"] == "evaluation"]
     values = {
         "recipe": recipe_values(run.recipe),
-        "command": command(run.recipe),
+        "command": command(run.recipe, built_in),
         "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
         "weight": run.weight,
         "evaluation": _figures(run.evaluation),
@@ -128,25 +129,38 @@ def made_on(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def command(recipe: Recipe) -> str:
-    """The command that trains ``recipe`` again: a built-in one with what was set; files by their names alone."""
-    if recipe.name not in built_in_recipes():
+def command(recipe: Recipe, name: str | None = None) -> str:
+    """The command that trains ``recipe`` again: a built-in one with what was set; files by their names alone.
+
+    ``name`` is the built-in recipe, by default that of the recipe's own name.
+    """
+    name = name or recipe.name
+    if name not in built_in_recipes():
         return f"featherweight train {recipe.name}.toml (the recipe above)"
-    built_in = Recipe.load(recipe.name)
+    built_in = Recipe.load(name)
+    before, after = recipe_values(built_in), without_paths(recipe_values(recipe), [recipe], {})
+    tables = {}
     if built_in.adapter.lora == "auto":
-        chosen = built_in.with_values(backbone=recipe.backbone.model_dump(), budget=recipe.budget)
-        lora = resolve_auto(chosen, backbone_architecture(recipe.backbone), len(recipe.data.labels)).adapter.lora
-        if lora != recipe.adapter.lora:
-            raise UserError(f"publish: {recipe.name} has adapter.lora = auto, and the run has other tables; rename it")
-        built_in = built_in.with_values(adapter={"lora": recipe_values(recipe)["adapter"]["lora"]})
-    if len(recipe.adapter.lora) < len(built_in.adapter.lora):
+        del before["adapter"]["lora"]
+        made = after["adapter"].pop("lora")
+        if recipe_values(_resolved(built_in, recipe))["adapter"]["lora"] != made:
+            if name == recipe.name:
+                raise UserError(f"publish: {name} has adapter.lora = auto, and the run has other tables; rename it")
+            tables = {"adapter.lora": made}
+    elif len(recipe.adapter.lora) < len(built_in.adapter.lora):
         raise UserError("publish: adapter.lora has fewer tables than the built-in recipe, which no --set says")
-    before, after = _flat(recipe_values(built_in)), _flat(without_paths(recipe_values(recipe), [recipe], {}))
-    changed = {key: after.get(key, "") for key in before | after if after.get(key, "") != before.get(key)}
+    before, after = _flat(before), _flat(after)
+    changed = {key: after.get(key, "") for key in before | after if after.get(key, "") != before.get(key)} | tables
     if not after.get("description"):  # --set takes it away where it sets other rows or another backbone
         changed.pop("description", None)
     settings = [f"--set {shlex.quote(f'{key}={_in_toml(value)}')}" for key, value in changed.items()]
-    return " ".join(["featherweight train", recipe.name, *settings])
+    return " ".join(["featherweight train", name, *settings])
+
+
+def _resolved(built_in: Recipe, recipe: Recipe) -> Recipe:
+    """``built_in`` with the LoRA tables that ``auto`` gives for the backbone and the budget of ``recipe``."""
+    chosen = built_in.with_values(backbone=recipe.backbone.model_dump(), budget=recipe.budget)
+    return resolve_auto(chosen, backbone_architecture(recipe.backbone), len(recipe.data.labels))
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
@@ -159,6 +173,9 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
 
 
 def _in_toml(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(table, dict) for table in value):
+        tables = [", ".join(f"{key}={json.dumps(each)}" for key, each in table.items()) for table in value]
+        return f"[{', '.join(f'{{{table}}}' for table in tables)}]"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, str) else json.dumps(value)

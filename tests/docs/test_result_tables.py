@@ -65,6 +65,15 @@ def test_lora_that_auto_chooses_is_not_set_and_any_other_is_refused() -> None:
         publish.command(Recipe.load("best-100k", ['adapter.lora=[{roles=["value"], rank=1}]']))
 
 
+def test_a_recipe_of_another_name_is_made_from_the_built_in_one_that_is_named() -> None:
+    tables = 'adapter.lora=[{roles=["value"], layers="top-4", rank=1}]'
+    made = Recipe.load("best-10k", ["name=value-alone", "backbone.name=minilm", tables])
+    said = publish.command(made, "best-10k")
+    assert said.startswith("featherweight train best-10k --set name=value-alone --set backbone.name=minilm")
+    assert Recipe.load("best-10k", shlex.split(said)[4::2]) == made
+    assert publish.command(made) == "featherweight train value-alone.toml (the recipe above)"
+
+
 def test_a_command_says_what_was_set_and_taken_away(tmp_path: Path) -> None:
     recipe = Recipe.load("r3", ["adapter.lora.0.rank=4", "budget=900000", f"data.train={tmp_path / 'my file.csv'}"])
     said = publish.command(recipe)
