@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from featherweight import console
 from featherweight.cli.tables import per_class_table, prediction_table
@@ -38,6 +41,24 @@ def test_the_table_has_a_dash_for_a_recall_without_rows(capsys: pytest.CaptureFi
     plain_console().print(per_class_table(figures))
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row == ["absent", "0.0000", "0.00-0.79", "–", "0.0000", "0.00-0.88", "0"]
+
+
+@pytest.mark.parametrize(("several", "width", "intervals"), [
+    (False, 77, 3), (False, 76, 1), (True, 99, 3), (True, 98, 1), (True, 80, 1),
+])  # fmt: skip
+def test_numbers_are_not_cut_in_a_narrow_terminal(several: bool, width: int, intervals: int) -> None:
+    logits = np.array([[3.0, 0], [0, 3]])
+    figures = evaluate(logits, np.array([0, 1]), ("a long name of a class", "b"))
+    if several:
+        figures |= {"task": "multi-label"}
+        for row in figures["per_class"]:
+            row |= {"average_precision": 0.5, "threshold": 0.25}
+    terminal = Console(width=width, force_terminal=True, color_system=None, file=StringIO())
+    terminal.print(per_class_table(figures, terminal.width))
+    assert isinstance(terminal.file, StringIO)
+    said = terminal.file.getvalue()
+    assert "…" not in said and said.count("95%") == intervals
+    assert len(re.findall(r" \d\.\d\d-\d\.\d\d ", said)) == 2 * intervals
 
 
 def test_a_recipe_in_a_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:

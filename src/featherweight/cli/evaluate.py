@@ -67,11 +67,11 @@ def command(
     if data is None:
         for line in evaluation_lines(evaluation, _sections(run)):
             console.print(line, soft_wrap=True)
-        console.print(per_class_table(evaluation.get("test", evaluation["validation"])))
+        console.print(per_class_table(evaluation.get("test", evaluation["validation"]), console.width))
     else:
         for line in (f"{data}: {figures_line(evaluation)}", *doubt_lines(data, evaluation, _sections(run))):
             console.print(line, soft_wrap=True)
-        console.print(per_class_table(evaluation))
+        console.print(per_class_table(evaluation, console.width))
 
 
 def _sections(run: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from featherweight.inference.classifier import Prediction
 
 _MOST_CHARACTERS = 32  # of a text in a table
+_WIDTH = 77  # characters of a table with all intervals, and short names of classes
+_WIDTH_OF_SEVERAL = 99  # the same with several labels per text
 _MOST_CLASSES = 6  # with more classes, only the three most probable ones are shown
 
 
@@ -82,26 +84,33 @@ def _beginning(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
 
 
-def per_class_table(figures: dict[str, Any]) -> Table:
+def per_class_table(figures: dict[str, Any], width: int | None = None) -> Table:
     """A table with precision, recall and F1 of each class, each with its 95% interval, and support.
 
     A dash stands for an undefined value, such as the recall of a class without rows. With several labels per text the
-    table also has their average precision and threshold.
+    table also has their average precision and threshold. In a terminal that has too few columns (``width``) for that,
+    only F1 has an interval.
     """
     from rich.table import Table
 
     several = "task" in figures
     table = Table("label" if several else "class", box=None, pad_edge=False)
-    beside = ("average precision", "threshold") if several else ()
-    for name in ("precision", "95%", "recall", "95%", "F1", "95%", *beside, "support"):
-        table.add_column(name, justify="right", style="dim" if name == "95%" else "")
+    beside = ("average\nprecision", "threshold") if several else ()
+    shown = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    narrow = width is not None and width < (_WIDTH_OF_SEVERAL if several else _WIDTH)
+    with_interval = ("f1",) if narrow else tuple(shown)
+    headers = [header for key, name in shown.items() for header in (name, "95%")[: 1 + (key in with_interval)]]
+    for name in (*headers, *beside, "support"):
+        # Numbers are not cut: names of classes are folded in their place.
+        table.add_column(name, justify="right", style="dim" if name == "95%" else "", no_wrap=True)
     for row in figures["per_class"]:
         cells = []
-        for key in ("precision", "recall", "f1"):
-            interval = row.get(f"{key}_interval")  # runs of earlier versions have none
+        for key in shown:
             figure = class_figure(row, key)
             cells += ["–" if figure is None else f"{figure:.4f}"]
-            cells += ["{:.2f}-{:.2f}".format(*interval) if interval else ""]
+            if key in with_interval:
+                interval = row.get(f"{key}_interval")  # runs of earlier versions have none
+                cells += ["{:.2f}-{:.2f}".format(*interval) if interval else ""]
         if several:
             precision = row["average_precision"]
             cells += ["" if precision is None else f"{precision:.4f}", f"{row['threshold']:.3f}"]
