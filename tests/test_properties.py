@@ -126,13 +126,10 @@ def test_the_planner_finds_what_trying_every_rank_finds(family: str, labels: int
         for target in TARGETS:
             linears = [x for x in architecture.linears if set(x.roles) & set(target)]
             kinds.append(tuple(role for role in architecture.roles if any(role in x.roles for x in linears)))
-        # The upper layers alone are only proposed where no kind of linear layer fits in all layers.
-        for places in (["all"], upper):
-            for roles in kinds:
-                tried = [(one, largest_rank(architecture, head, roles, one, labels, budget)) for one in places]
-                largest |= {(head, roles): fitting[0]} if (fitting := [one for one in tried if one[1]]) else {}
-            if any(key[0] == head for key in largest):
-                break
+        # The upper layers alone are only proposed for roles that do not fit in all layers.
+        for roles in kinds:
+            tried = [(one, largest_rank(architecture, head, roles, one, labels, budget)) for one in ("all", *upper)]
+            largest |= {(head, roles): fitting[0]} if (fitting := [one for one in tried if one[1]]) else {}
     try:
         found = {(row.head, row.roles): (row.layers, row.rank) for row in plan(architecture, labels, budget)}
     except UserError:

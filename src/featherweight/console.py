@@ -199,8 +199,7 @@ class _RowLines:
         if quiet >= _SECONDS_BETWEEN_LINES or (tenths > self._tenths and quiet >= _QUIET_SECONDS):
             self._tenths, self._said = tenths, now
             rate = done / (now - self._begun)
-            left = f"  {duration((total - done) / rate)} left" if 0 < done < total else ""
-            print(f"{self._what} {done:,}/{total:,}  {rate:,.0f} rows/s{left}", file=sys.stderr, flush=True)
+            print(f"{self._what} {done:,}/{total:,}  {rate:,.0f} rows/s", file=sys.stderr, flush=True)
 
 
 def plain_console(*, soft_wrap: bool = False) -> Console:

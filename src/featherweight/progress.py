@@ -13,8 +13,8 @@ _SECONDS_BETWEEN_LINES = 60.0
 class RowProgress:
     """A function to call with each number of further finished rows; once a minute it tells how many are done.
 
-    ``tell`` then gets a line such as ``test: 4,100 of 7,600 rows, 70 s left``. A prediction that takes less than a
-    minute tells nothing.
+    ``tell`` then gets a line such as ``test: 4,100 of 7,600 rows``. A prediction that takes less than a minute tells
+    nothing.
     """
 
     def __init__(self, tell: Callable[[str], object], what: str, total: int, rows: str = "rows") -> None:
@@ -23,13 +23,16 @@ class RowProgress:
         self._begun = self._told = time.monotonic()
 
     def __call__(self, more: int, share: float | None = None) -> None:
-        """Count ``more`` finished rows; ``share`` is the part of all work that is done, by default that of the rows."""
+        """Count ``more`` finished rows; with ``share``, the part of all work that is done, the line has the time left.
+
+        The number of rows would not tell it: texts of similar length are predicted together, the longest ones first.
+        """
         self._done += more
         now = time.monotonic()
         if now - self._told < _SECONDS_BETWEEN_LINES or self._done >= self._total:
             return
-        self._told, part = now, self._done / self._total if share is None else share
-        left = f", {duration((now - self._begun) * (1 - part) / part)} left" if part > 0 else ""
+        self._told = now
+        left = f", {duration((now - self._begun) * (1 - share) / share)} left" if share else ""
         self._tell(f"{self._what}: {self._done:,} of {self._total:,} {self._rows}{left}")
 
 

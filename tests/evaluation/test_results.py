@@ -51,7 +51,7 @@ def test_another_set_is_judged_with_the_classifiers_temperature(tmp_path: Path) 
         recipe=recipe,
         temperature=TEMPERATURE,
         task=SINGLE_LABEL,
-        model=SimpleNamespace(logits=lambda rows: LOGITS[["abcd".index(text) for text in rows.texts]]),
+        model=SimpleNamespace(logits=lambda rows, advance: LOGITS[["abcd".index(text) for text in rows.texts]]),
     )
     rows = labelled_rows(recipe.data, NAMES, str(tmp_path / "other.csv"))
     found = figures_on(rows, classifier)  # type: ignore[arg-type]

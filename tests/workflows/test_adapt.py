@@ -159,7 +159,7 @@ def test_an_interrupted_adaptation_resumes_with_the_same_bits(
     with pytest.raises(UserError, match=r"has an unfinished adaptation; resume it with resume=True"):
         adapt_backbone(recipe, tmp_path / "halves", QUICK)
     with pytest.raises(
-        UserError, match=r"cannot be resumed: learning_rate was 0\.005, is 0\.001\nUse the same options"
+        UserError, match=r"cannot be resumed: learning_rate was 0\.005, is 0\.001\nUse the same settings"
     ):
         adapt_backbone(recipe, tmp_path / "halves", AdaptationSettings(2, 1e-3, 16), resume=True)
     with pytest.raises(UserError, match=r"cannot be resumed: the training texts have changed since"):

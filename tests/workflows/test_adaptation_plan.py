@@ -72,7 +72,9 @@ def test_a_finished_adaptation_with_other_settings_or_texts_is_refused(
 ) -> None:
     wanted = AdaptationSettings(**{"epochs": 1, "learning_rate": 5e-3, "batch_size": 16, **settings})
     recipe = tiny_recipe().with_values(**changes)
-    with pytest.raises(UserError, match=f"bert: --resume, but .*: {message}\nUse the same options and data, or choose"):
+    with pytest.raises(
+        UserError, match=f"bert: resume=True, but .*: {message}\nUse the same settings and data, or choose"
+    ):
         adapt_backbone(recipe, finished, wanted, resume=True)
 
 

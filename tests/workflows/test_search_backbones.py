@@ -137,7 +137,9 @@ def test_a_search_is_not_resumed_with_other_weights_of_one_of_its_backbones(
     content = bytearray((second / "model.safetensors").read_bytes())
     content[-4] ^= 1
     (second / "model.safetensors").write_bytes(content)
-    with pytest.raises(UserError, match="holds a search called 'tiny' with other weights of a backbone\nName another"):
+    with pytest.raises(
+        UserError, match="holds a search called 'tiny' with other weights of a backbone; choose another folder: out="
+    ):
         run_search(tiny_recipe(), tmp_path / "out", trials=3, **given)
     assert len(trained) == 2
 

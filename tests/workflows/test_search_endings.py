@@ -59,7 +59,7 @@ def test_a_search_whose_trials_are_all_refused_ends_with_the_reason(
     with pytest.raises(FeatherweightError, match="3 trials failed and none succeeded: the tokenizer is damaged"):
         run_search(tiny_recipe(), tmp_path / "many", space=RATES, trials=20, announce=lambda _: None)
     with pytest.raises(
-        FeatherweightError, match=r"no trial was completed \(the tokenizer is damaged\); raise --trials"
+        FeatherweightError, match=r"no trial was completed \(the tokenizer is damaged\); raise trials, or allow"
     ):
         run_search(tiny_recipe(), tmp_path / "few", space=RATES, trials=2, announce=lambda _: None)
 

@@ -60,5 +60,5 @@ def _report_peft(folder: str, out: Path | None, data: str | None, given: PeftOpt
 
     if out is None:
         raise UserError(f"{folder}: is not a run, so the report is not written into it; add --out PAGE.html")
-    tell(report_peft_folder(folder, out, data, given).notes)
+    tell(report_peft_folder(folder, out, data, given, lambda line: tell([line])).notes)
     print(f"Report: {out}")

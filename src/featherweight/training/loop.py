@@ -267,8 +267,12 @@ def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) ->
 def _evaluate(job: Job, loss_function: Loss, state: LoopState, history: History) -> None:
     started = time.perf_counter()
     part = (job.accelerator.process_index, job.accelerator.num_processes)
-    progress = RowProgress(partial(notify, job.listeners), "validation", len(job.validation) // part[1])
-    logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, advance=progress, part=part)
+    progress = RowProgress(partial(notify, job.listeners), "validation", len(job.validation))
+
+    def advance(rows: int) -> None:
+        progress(rows * part[1])  # the other processes are about as far
+
+    logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, advance=advance, part=part)
     if part[1] > 1:
         logits = np.sum(gather_object([logits]), axis=0)
     labels = job.validation.labels

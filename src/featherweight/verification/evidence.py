@@ -30,7 +30,7 @@ class Evidence:
     ``tell`` gets a line on the progress of a prediction once a minute.
     """
 
-    def __init__(self, folder: str | Path, tell: Callable[[str], object] = print) -> None:
+    def __init__(self, folder: str | Path, tell: Callable[[str], object] = lambda line: None) -> None:
         self.folder = Path(folder)
         self.tell = tell
 

@@ -72,7 +72,7 @@ def report_peft_folder(
     out: Path,
     data: str | None = None,
     given: PeftOptions = NOTHING_GIVEN,
-    tell: Callable[[str], object] = print,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> PeftFolder:
     """Write the report ``out`` for the PEFT folder ``path``; if ``data`` is given, evaluate it on that labelled set.
 

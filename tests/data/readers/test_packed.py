@@ -183,6 +183,16 @@ def test_numbers_that_excel_has_rounded_are_pointed_out(tmp_path: Path) -> None:
     assert read(tmp_path, "a.xlsx", workbook(rows)).notes == ()
 
 
+def test_a_formula_that_openpyxl_cannot_parse_is_no_obstacle(tmp_path: Path) -> None:
+    content = workbook([["text", "label", "length"], ["One", "a", "=LEN(A2)"], ["Two", "b", "=LEN(A3)"]])
+    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as damaged:
+        for part in book.namelist():
+            first = re.sub(rb"<f>LEN.A2.</f>", rb'<f t="shared" ref="C2:C3" si="0">A2&amp;"abc</f>', book.read(part))
+            damaged.writestr(part, re.sub(rb"<f>LEN.A3.</f>", rb'<f t="shared" si="0"/>', first))
+    read_from = read(tmp_path, "b.xlsx", (tmp_path / "b.xlsx").read_bytes())
+    assert (read_from.texts, read_from.notes) == (["One", "Two"], ())
+
+
 def test_formulas_whose_results_are_not_in_the_file_are_pointed_out(tmp_path: Path) -> None:
     rows = [["text", "label", "length"], ["One", "a", "=LEN(A2)"], ["Two", "b", "=LEN(A3)"]]
     content = workbook(rows)  # written by openpyxl, which computes nothing

@@ -225,11 +225,14 @@ def _formula_without_result(source: str | BinaryIO, origin: str, sheet: Any) -> 
     if not any(None in row for row in results):
         return None
     first = None
-    with _workbook(source, origin, formulas=True) as book:
-        for cells, row in zip(book[sheet.title].iter_rows(), results, strict=False):
-            for cell, result in zip(cells, row, strict=False):
-                if cell.data_type == "f":
-                    if result is not None:
-                        return None
-                    first = first or str(cell.coordinate)
+    try:
+        with _workbook(source, origin, formulas=True) as book:
+            for cells, row in zip(book[sheet.title].iter_rows(), results, strict=False):
+                for cell, result in zip(cells, row, strict=False):
+                    if cell.data_type == "f":
+                        if result is not None:
+                            return None
+                        first = first or str(cell.coordinate)
+    except Exception:  # openpyxl raises many kinds for a formula that it cannot parse; only the note is lost
+        return None
     return first
