@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.listeners import Heard
+
 from featherweight.workflows.phases import EVALUATION, LOADING, REPORT, TRAINING, Phases
 
 
@@ -29,17 +31,6 @@ def test_each_phase_has_its_own_seconds_and_evaluations_are_no_part_of_the_train
 
 def test_a_run_says_what_its_phases_took(tiny_recipe: Any, tmp_path: Any, in_this_process: None) -> None:
     from featherweight.workflows.train import train
-
-    class Heard:
-        def __init__(self) -> None:
-            self.notes: list[str] = []
-
-        def noted(self, message: str) -> None:
-            self.notes.append(message)
-
-        def started(self, *_: Any) -> None: ...
-        def stepped(self, *_: Any) -> None: ...
-        def evaluated(self, *_: Any) -> None: ...
 
     heard = Heard()
     train(tiny_recipe(training={"max_steps": 2}), tmp_path / "run", listeners=[heard])

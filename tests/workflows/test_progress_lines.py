@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.commands import Cli
+from support.listeners import Heard
 from support.verification import copy_beside_its_data
 
 from featherweight import Run, evaluate_run, progress, verify_run
@@ -19,20 +20,6 @@ def slow_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each batch took a minute: a line follows each batch but the last, and a batch has few texts."""
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
     monkeypatch.setattr(predict, "_BATCH_TOKENS", 64)
-
-
-class Heard:
-    """A listener that keeps the messages."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def noted(self, message: str) -> None:
-        self.notes.append(message)
-
-    def started(self, *_: Any) -> None: ...
-    def stepped(self, *_: Any) -> None: ...
-    def evaluated(self, *_: Any) -> None: ...
 
 
 def test_a_training_with_a_teacher(

@@ -90,8 +90,8 @@ def plan(
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
     as general as full fine-tuning. A set of roles that does not fit in all layers gets LoRA in as many of the upper
-    layers as fit; these rows come after those of all layers. Raises UserError for a wrong argument, and if nothing
-    fits, naming the part that is too large.
+    layers as fit; for each head, these rows come after those of all layers. Raises UserError for a wrong argument, and
+    if nothing fits, naming the part that is too large.
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"

@@ -143,19 +143,23 @@ def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDAr
         for first in range(0, len(rows), _ROWS_OF_A_PART)
     ]
     paths = [_cache_path(teacher, part) for part in parts]
-    found = [_cached(path, (len(part), len(teacher.labels))) for part, path in zip(parts, paths, strict=True)]
-    missing = [number for number, logits in enumerate(found) if logits is None]
+    shapes = [(len(part), len(teacher.labels)) for part in parts]
+    found = {
+        path: logits for path, shape in zip(paths, shapes, strict=True) if (logits := _cached(path, shape)) is not None
+    }
+    missing = {path: part for path, part in zip(paths, parts, strict=True) if path not in found}
     if missing:
-        total = sum(len(parts[number]) for number in missing)
+        total = sum(map(len, missing.values()))
         notify(listeners, f"predicting {counted(total, 'training row')} with the teacher {teacher.folder}")
         with quick_imports():
             from featherweight.inference.classifier import Classifier
         model = Classifier.load(teacher.folder).model
         progress = RowProgress(partial(notify, listeners), f"teacher {teacher.folder}", total)
-        for number in missing:
-            found[number] = logits = model.logits(parts[number], cache=cache_folder(), advance=progress)
-            _store(paths[number], logits, listeners)
-    return np.concatenate([logits for logits in found if logits is not None])
+        for path, part in missing.items():
+            # The token ids are not cached: each part is predicted once.
+            found[path] = model.logits(part, advance=progress)
+            _store(path, found[path], listeners)
+    return np.concatenate([found[path] for path in paths])
 
 
 def _cache_path(teacher: Teacher, rows: Rows) -> Path:
