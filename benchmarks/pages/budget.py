@@ -15,7 +15,7 @@ from harness.recording import read_results
 from scipy.stats import t as student
 
 from featherweight.evaluation.metrics import wilson_interval
-from featherweight.formatting import duration
+from featherweight.formatting import counted, duration
 from featherweight.recipe import Recipe
 from featherweight.report import style
 from featherweight.report.comparison.tables import NONE, lora_in_words
@@ -151,14 +151,14 @@ def _run(path: Path, record: Record) -> Point:
     adapted = ", adapted to the training texts" if "adapted" in environment["backbone"] else ""
     return Point(
         path.stem, recipe["backbone"]["name"] + adapted, _adapter(recipe), record["weight"]["total"],
-        _rows(recipe, environment["data"]["train"]["rows"]), f"{recipe['training']['epochs']:g}", test["accuracy"],
+        _rows(recipe, environment["data"]["train"]["rows"]), _epochs(recipe["training"]), test["accuracy"],
         test["accuracy_interval"], _time(environment["training_seconds"], environment), path.name,
     )  # fmt: skip
 
 
 def _round(path: Path, record: Record, one: Record) -> Point:
     recipe, accuracy = one["recipe"], one["figures"]["accuracy"]
-    adapter, epochs = _adapter(recipe), f"{recipe['training']['epochs']:g}"
+    adapter, epochs = _adapter(recipe), _epochs(recipe["training"])
     machine = record["machine"][0]
     if one["baseline"]:  # the runs' machine comes first, then that of the baselines, where their records differ
         adapter, epochs, machine = one["round"], NONE, record["machine"][-1]
@@ -194,6 +194,12 @@ def _rows(recipe: Record, rows: int) -> str:
     steps = recipe["training"].get("max_steps")
     seen = steps * recipe["training"]["batch_size"] if steps else rows
     return f"{rows:,}" if seen >= rows else f"at most {seen:,} of {rows:,}"
+
+
+def _epochs(training: Record) -> str:
+    """The number of epochs, and of teachers if there are some."""
+    taught = f", {counted(len(teachers), 'teacher')}" if (teachers := training.get("teacher")) else ""
+    return f"{training['epochs']:g}{taught}"
 
 
 def _time(seconds: float, machine: Record) -> str:

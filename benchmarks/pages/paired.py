@@ -18,8 +18,8 @@ from featherweight.evaluation.differences import Difference, compare_pairs
 from featherweight.evaluation.stored_predictions import stored_predictions
 from featherweight.run.folder import Run
 
-OPPONENT, OURS = "r4", "best-"
-"""The built-in recipe that others are compared with, and how the names of the recipes compared with it begin."""
+OPPONENT, ROUNDS = "r4", ("r1", "r2", "r3", "r4")
+"""The built-in recipe that others are compared with; the rounds have a page of their own."""
 Record = dict[str, Any]
 
 
@@ -63,7 +63,7 @@ def pairs(records: dict[str, Record]) -> list[Pair]:
             seeds.setdefault((_trained_and_tested(record), _recipe(record)), []).append(name)
     named = {name: record["recipe"]["name"] for name, record in records.items()}
     found = [(ours, theirs) for (rows, _), ours in seeds.items() for (same, _), theirs in seeds.items()
-             if rows == same and named[ours[0]].startswith(OURS) and named[theirs[0]] == OPPONENT]  # fmt: skip
+             if rows == same and named[ours[0]] not in ROUNDS and named[theirs[0]] == OPPONENT]  # fmt: skip
     if not found:
         return []
     correct = {names[0]: _correct([records[name] for name in names]) for pair in found for names in pair}

@@ -105,10 +105,11 @@ def called_with(caller: Caller) -> Callable[[Callable[Given, Result]], Callable[
 
 def for_command_line() -> bool:
     """Whether messages are written for the command line; outside all contexts they name arguments."""
-    return _caller() is Caller.COMMAND_LINE
+    return caller() is Caller.COMMAND_LINE
 
 
-def _caller() -> Caller:
+def caller() -> Caller:
+    """For whom messages are written; a new process knows it only if it is told."""
     return _callers[0] if _callers else Caller.ARGUMENTS
 
 
@@ -157,9 +158,9 @@ def to_set(*overrides: str) -> str:
     of ``train``, ``overrides=["training.epochs=3"]``, or if a Recipe was passed,
     ``recipe.with_values(training={"epochs": 3})``.
     """
-    if _caller() is Caller.ARGUMENTS:
+    if caller() is Caller.ARGUMENTS:
         return f"overrides={_literal(overrides)}"
-    if _caller() is Caller.RECIPE:
+    if caller() is Caller.RECIPE:
         return _with_values(overrides)
     return " ".join(f"--set {shlex.quote(override)}" for override in overrides)
 
@@ -172,7 +173,7 @@ def option(name: str, values: Sequence[str] = ("COLUMN",)) -> str:
     if for_command_line():
         return " ".join(f"--{name} {shlex.quote(in_a_line(value))}" for value in values)
     value = _literal(values if len(values) > 1 else values[0])
-    if _caller() is Caller.RECIPE and name not in _ARGUMENTS:
+    if caller() is Caller.RECIPE and name not in _ARGUMENTS:
         return f'recipe.with_values(data={{"{name}": {value}}})'
     return f"{_ARGUMENTS.get(name, name)}={value}"
 

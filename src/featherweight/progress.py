@@ -36,8 +36,13 @@ class RowProgress:
         self._tell(f"{self._what}: {self._done:,} of {self._total:,} {self._rows}{left}")
 
 
-def running_count(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
-    """A function that adds its argument (rows) to ``done``, and calls ``follow`` with the sum and ``total``."""
+def running_count(follow: Callable[[int, int], None] | None, done: int, total: int) -> Callable[[int], None] | None:
+    """A function that adds its argument (rows) to ``done``, and calls ``follow`` with the sum and ``total``.
+
+    None if there is no ``follow``.
+    """
+    if follow is None:
+        return None
 
     def advance(rows: int) -> None:
         nonlocal done

@@ -70,6 +70,13 @@ def test_runs_on_other_rows_make_no_pair(change: dict[str, Any]) -> None:
     assert paired.pairs({"best": record("best-100k", BEST), "old": record("r4", R4, **change)}) == []
 
 
+def test_a_recipe_of_any_name_is_compared_with_r4_but_no_other_round_is() -> None:
+    own, round_three = record("best-100k", BEST), record("best-100k", BEST)
+    own["recipe"]["name"], round_three["recipe"]["name"] = "distilled", "r3"
+    (pair,) = paired.pairs({"own": own, "three": round_three, "old": record("r4", R4)})
+    assert pair.ours == ["own"]
+
+
 def test_a_file_without_rows_makes_no_pair() -> None:
     old = copy.deepcopy(record("r4", R4))
     old.pop("test_right")
@@ -84,3 +91,11 @@ def test_the_page_shows_the_pairs(tmp_path: Path) -> None:
     (line,) = (line for line in page.splitlines() if line.startswith("| [best](best.json) | 84,484 | [old](old.json)"))
     gain = 100 * (BEST.mean() - R4.mean())
     assert f"| 1 and 1 | {gain:+.2f} (" in line and "best is better in these runs" in line
+
+
+def test_the_page_shows_which_runs_had_teachers(tmp_path: Path) -> None:
+    taught = record("best-100k", BEST)
+    taught["recipe"]["training"]["teacher"] = ["one", "two"]
+    (tmp_path / "taught.json").write_text(json.dumps(taught), "utf-8")
+    (line,) = (line for line in write.budget_page(tmp_path).splitlines() if line.endswith("| [taught](taught.json) |"))
+    assert "| 72,005 | 2, 2 teachers |" in line

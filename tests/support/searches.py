@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from featherweight.errors import UserError
+from featherweight.hints import to_set
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import Range, SearchSpace
 from featherweight.workflows import search as module
+from featherweight.workflows.search_proposal import Searched, without_test_rows
+from featherweight.workflows.search_study import Search, storage_url
 
 RATES = SearchSpace({"training.learning_rate": Range(1e-4, 1e-1, log=True)})
 GoesOn = Callable[[int, float], bool]
@@ -37,6 +41,18 @@ def trials_by(monkeypatch: pytest.MonkeyPatch, train: Callable[[int, Path, GoesO
 
     monkeypatch.setattr(module, "train_in_a_process", instead)
     return tried
+
+
+def searched(recipe: Recipe, out: Path, storage: str | None = None) -> Search:
+    """A search of two trials over the learning rate."""
+    return Search(
+        Searched.of(without_test_rows(recipe), RATES), recipe, out, storage_url(storage, out), 2, lambda _: None
+    )
+
+
+def refuse_with_what_to_set(*_: Any) -> None:
+    """The work of a worker that refuses the recipe."""
+    raise UserError(f"set {to_set('training.epochs=3')}")
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

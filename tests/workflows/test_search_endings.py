@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.searches import RATES, rows_of, trials_by
+from support.searches import RATES, refuse_with_what_to_set, rows_of, searched, trials_by
 
 from featherweight.errors import DiskError, FeatherweightError, UserError
+from featherweight.hints import caller, on_the_command_line
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import Choices, Range, SearchSpace
 from featherweight.run.lock import TakenError
@@ -22,7 +23,7 @@ from featherweight.workflows import search as module
 from featherweight.workflows import search_outcome, search_workers, training_process
 from featherweight.workflows.search import run_search
 from featherweight.workflows.search_study import database_errors_told
-from featherweight.workflows.training_process import Ended, NotANumber, Refused, Stopped
+from featherweight.workflows.training_process import Ended, NotANumber, Refused, Stopped, train_in_a_process
 
 pytest.importorskip("optuna")
 
@@ -162,7 +163,7 @@ def test_the_thread_that_marks_a_trial_as_alive_prints_no_traceback(capsys: pyte
 def _in_this_process(search: Any, work: Any) -> None:
     """Let a worker of a search run in this process, and raise its error."""
     here, there = multiprocessing.Pipe(duplex=False)
-    search_workers._worker(search, 0, work, there)
+    search_workers._worker(search, 0, work, there, caller())
     there.close()
     search_workers._follow([here], search.announce)
 
@@ -184,10 +185,20 @@ def test_the_kind_of_a_refusal_reaches_the_caller(
         monkeypatch.setattr(
             training_process, "train_for_validation", lambda *_, e=error, **__: (_ for _ in ()).throw(e)
         )
-        training_process._train(tiny_recipe().to_toml(), tmp_path / "trial", Pipe(sent), False)  # type: ignore[arg-type]
+        pipe: Any = Pipe(sent)
+        training_process._train(tiny_recipe().to_toml(), tmp_path / "trial", pipe, False, caller())
         with pytest.raises(UserError, match=f"^{error}$") as raised:
             training_process._follow(Pipe(sent), lambda *_: True)  # type: ignore[arg-type]
         assert type(raised.value) is expected
+
+
+def test_new_processes_write_their_messages_for_the_user_of_the_command(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"learning_rate": 1e30, "precision": "fp32"})
+    with on_the_command_line():
+        with pytest.raises(NotANumber, match=r"--set training\.learning_rate=5e\+29"):
+            train_in_a_process(recipe, tmp_path / "trial", lambda *_: True)
+        with pytest.raises(UserError, match=r"^set --set training\.epochs=3$"):
+            search_workers.work_together(searched(recipe, tmp_path / "out"), 1, refuse_with_what_to_set)
 
 
 @pytest.mark.parametrize("error", [

@@ -9,23 +9,16 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from support.searches import RATES, GoesOn, rows_of, trials_by
+from support.searches import RATES, GoesOn, rows_of, searched, trials_by
 
 from featherweight.errors import UserError
-from featherweight.recipe import Recipe
 from featherweight.run.lock import only_user
 from featherweight.workflows import search as module
 from featherweight.workflows.search import run_search
-from featherweight.workflows.search_proposal import Searched, suggested, without_test_rows
-from featherweight.workflows.search_study import Search, open_study, storage_url
+from featherweight.workflows.search_proposal import suggested
+from featherweight.workflows.search_study import Search, open_study
 
 pytest.importorskip("optuna")
-
-
-def search_in(recipe: Recipe, out: Path, storage: str | None = None) -> Search:
-    return Search(
-        Searched.of(without_test_rows(recipe), RATES), recipe, out, storage_url(storage, out), 2, lambda _: None
-    )
 
 
 def age_heartbeats(database: Path) -> None:
@@ -49,7 +42,7 @@ def declare_dead(search: Search, database: Path) -> None:
 def test_a_trial_of_a_local_search_is_not_dead_because_the_machine_has_slept(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = search_in(tiny_recipe(), tmp_path / "out")
+    search = searched(tiny_recipe(), tmp_path / "out")
     study = open_study(search)
     sibling = study.ask()  # another worker trains it
     suggested(sibling, RATES)
@@ -66,7 +59,7 @@ def test_a_worker_goes_on_after_its_trial_was_taken_over(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Callable[[GoesOn], float]
 ) -> None:
     database, lines = tmp_path / "shared.db", []
-    search = search_in(tiny_recipe(), tmp_path / "out", f"sqlite:///{database}")
+    search = searched(tiny_recipe(), tmp_path / "out", f"sqlite:///{database}")
 
     def train(call: int, _: Path, goes_on: GoesOn) -> float:
         if call == 1:
@@ -86,7 +79,7 @@ def test_a_signal_ends_a_worker_whose_trial_was_taken_over(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "shared.db"
-    search = search_in(tiny_recipe(), tmp_path / "out", f"sqlite:///{database}")
+    search = searched(tiny_recipe(), tmp_path / "out", f"sqlite:///{database}")
 
     def train(*_: Any) -> float:
         declare_dead(search, database)
@@ -101,7 +94,7 @@ def test_a_signal_ends_a_worker_whose_trial_was_taken_over(
 def test_a_trial_waits_for_the_training_that_a_killed_search_has_left(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = open_study(search_in(tiny_recipe(), tmp_path / "out")).ask()
+    left = open_study(searched(tiny_recipe(), tmp_path / "out")).ask()
     rate = suggested(left, RATES)["training.learning_rate"]
     orphan, lines = only_user(tmp_path / "out" / "trials" / "0001"), []
     orphan.__enter__()
@@ -120,7 +113,7 @@ def test_a_trial_waits_for_the_training_that_a_killed_search_has_left(
 def test_a_trial_whose_folder_stays_in_use_is_trained_by_the_next_call(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = open_study(search_in(tiny_recipe(), tmp_path / "out")).ask()
+    left = open_study(searched(tiny_recipe(), tmp_path / "out")).ask()
     rate = suggested(left, RATES)["training.learning_rate"]
     monkeypatch.setattr(module, "_PATIENCE", 0.0)
     tried = trials_by(monkeypatch, lambda call, *_: call / 10)
@@ -138,7 +131,7 @@ def test_a_trial_whose_folder_stays_in_use_is_trained_by_the_next_call(
 def test_two_workers_never_begin_the_same_waiting_trial(tiny_recipe: Any, tmp_path: Path) -> None:
     from optuna.trial import TrialState
 
-    search = search_in(tiny_recipe(), tmp_path / "out")
+    search = searched(tiny_recipe(), tmp_path / "out")
     one, other = open_study(search), open_study(search, 1)
     (waiting,) = one.get_trials(states=(TrialState.WAITING,))
     begun: list[bool] = []

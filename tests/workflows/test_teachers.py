@@ -105,6 +105,20 @@ def test_an_interruption_keeps_the_parts_that_are_predicted(
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_a_full_disk_is_told_once_and_is_no_obstacle(
+    tiny_recipe: Any, finished_run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(teachers, "_ROWS_OF_A_PART", 7)
+    monkeypatch.setattr(teachers, "replace_file", full)
+    noted: list[str] = []
+    recipe = taught(tiny_recipe, finished_run.folder)
+    assert len(soft(recipe, noted)) == len(load_splits(recipe).train)
+    assert noted[1:] == [f"{cache / TEACHERS}: the teacher's predictions are not cached: No space left on device"]
+
+
 def test_a_run_records_its_teachers_and_an_interrupted_one_resumes_exactly(
     tiny_recipe: Any, finished_run: Run, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

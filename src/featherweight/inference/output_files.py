@@ -136,7 +136,7 @@ def _classify(
     """Write the predictions for all ``pieces``, which have ``total`` rows together; returns the number of rows."""
     done = 0
     for piece in pieces:
-        advance = running_count(follow, done, total) if follow else None
+        advance = running_count(follow, done, total)
         probabilities = finished.read(piece.texts) if finished else None
         if probabilities is None:
             probabilities = classifier.probabilities(piece.texts, advance=advance, warn=False)

@@ -112,7 +112,7 @@ def evaluate_run(
             note(f"{called}: {line}")
     with quick_imports():
         from featherweight.inference.classifier import Classifier
-    advance = running_count(follow, 0, len(rows)) if follow else None
+    advance = running_count(follow, 0, len(rows))
     return figures_on(rows, Classifier.load(run.folder, merge=False), advance)
 
 
@@ -133,7 +133,7 @@ def evaluate_peft_folder(
     rows = labelled_rows(peft.data, peft.labels, data, **reading)
     with quick_imports():
         from featherweight.inference.classifier import Classifier
-    advance = running_count(follow, 0, len(rows)) if follow else None
+    advance = running_count(follow, 0, len(rows))
     return figures_on(rows, Classifier.load(folder, **vars(given)), advance)
 
 

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from featherweight.errors import FeatherweightError, UserError
+from featherweight.hints import Caller, called_from, caller
 from featherweight.workflows.search_study import Search, database_errors_told, open_study, quiet
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def work_together(search: Search, workers: int, work: Work) -> None:
     pairs = [context.Pipe(duplex=False) for _ in range(workers)]
     own = replace(search, announce=print)  # each process gets a function that sends its lines here
     processes = [
-        context.Process(target=_worker, args=(own, number, work, there)) for number, (_, there) in enumerate(pairs)
+        context.Process(target=_worker, args=(own, number, work, there, caller()))
+        for number, (_, there) in enumerate(pairs)
     ]
     try:
         with _cores_for_each(workers):
@@ -77,13 +79,13 @@ def _cores_for_each(workers: int) -> Iterator[None]:
         yield
 
 
-def _worker(search: Search, number: int, work: Work, parent: Connection) -> None:
-    """A worker process: train trials by ``work``; send ``parent`` each line to announce, and an error."""
+def _worker(search: Search, number: int, work: Work, parent: Connection, user: Caller) -> None:
+    """A worker process: train trials by ``work``; send ``parent`` each line to announce, and an error for ``user``."""
     from featherweight.training.signals import Interrupted, end_on_signals
 
     search = replace(search, announce=lambda line: parent.send(("line", line)))
     try:
-        with end_on_signals(lambda: "stopped"), quiet(), database_errors_told():
+        with called_from(user), end_on_signals(lambda: "stopped"), quiet(), database_errors_told():
             work(search, open_study(search, number))
     except Interrupted:
         return

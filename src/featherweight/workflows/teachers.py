@@ -155,10 +155,11 @@ def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDAr
             from featherweight.inference.classifier import Classifier
         model = Classifier.load(teacher.folder).model
         progress = RowProgress(partial(notify, listeners), f"teacher {teacher.folder}", total)
+        cached = True
         for path, part in missing.items():
             # The token ids are not cached: each part is predicted once.
             found[path] = model.logits(part, advance=progress)
-            _store(path, found[path], listeners)
+            cached = cached and _store(path, found[path], listeners)  # on a full disk one message is enough
     return np.concatenate([found[path] for path in paths])
 
 
@@ -167,11 +168,14 @@ def _cache_path(teacher: Teacher, rows: Rows) -> Path:
     return cache_folder() / TEACHERS / f"{hashlib.sha256(key.encode()).hexdigest()}.logits.npz"
 
 
-def _store(path: Path, logits: NDArray[np.float64], listeners: Sequence[Listener]) -> None:
+def _store(path: Path, logits: NDArray[np.float64], listeners: Sequence[Listener]) -> bool:
+    """Write logits into the cache; if that fails, tell the user and return False."""
     try:
         replace_file(path, lambda file: np.savez(file, logits=logits))
     except OSError as error:
         notify(listeners, f"{path.parent}: the teacher's predictions are not cached: {error.strerror}")
+        return False
+    return True
 
 
 def _cached(path: Path, shape: tuple[int, int]) -> NDArray[Any] | None:

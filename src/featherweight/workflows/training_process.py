@@ -22,6 +22,7 @@ import numpy as np
 
 from featherweight.errors import DiskError, FeatherweightError, UserError, lacks_memory
 from featherweight.files import read_object, write_json, write_whole
+from featherweight.hints import Caller, called_from, caller
 from featherweight.recipe import Recipe
 from featherweight.run.best import figure, rank
 from featherweight.run.cleanup import remove
@@ -102,7 +103,7 @@ def train_in_a_process(
         return float(read_object(folder / DONE)["value"])
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_train, args=(recipe.to_toml(), folder, there, logits))
+    process = context.Process(target=_train, args=(recipe.to_toml(), folder, there, logits, caller()))
     process.start()
     there.close()
     try:
@@ -173,15 +174,19 @@ def _follow(connection: Connection, goes_on: Callable[[int, float], bool]) -> fl
             raise errors[kind](content[0])
 
 
-def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> None:
-    """The function of the new process: train, and send each evaluation, and the result or the error, to the caller."""
+def _train(recipe: str, folder: Path, connection: Connection, logits: bool, user: Caller) -> None:
+    """The function of the new process: train, and send each evaluation, and the result or the error, to the caller.
+
+    Messages are written for ``user``.
+    """
     from featherweight.training.loop import Diverged
     from featherweight.training.signals import Interrupted
 
     try:
         read = Recipe.parse(tomllib.loads(recipe))
         reporter = _Reporter(read.evaluation.best_by, connection)
-        connection.send(("done", train_for_validation(read, folder, [reporter], logits=logits)))
+        with called_from(user):
+            connection.send(("done", train_for_validation(read, folder, [reporter], logits=logits)))
     except Stopped as stop:
         connection.send(("stopped", str(stop)))
     except Diverged as error:

@@ -199,12 +199,15 @@ def test_formulas_whose_results_are_not_in_the_file_are_pointed_out(tmp_path: Pa
     for name, packed in (("a.xlsx", content), ("a.xlsx.gz", gzip.compress(content))):
         read_from = read(tmp_path, name, packed)
         assert read_from.texts == ["One", "Two"]
-        assert "no results of its formulas, such as that in cell C2" in read_from.notes[0]
-    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as computed:
-        for part in book.namelist():  # as a spreadsheet program stores one result, and the other formula's is empty
-            sheet = re.sub(rb"(LEN.A2.</f>)<v(></v>| ?/>)", rb"\1<v>3</v>", book.read(part))
-            computed.writestr(part, sheet)
-    assert read(tmp_path, "b.xlsx", (tmp_path / "b.xlsx").read_bytes()).notes == ()
+        assert "formulas in the first rows, such as that in cell C2, have no results in the file" in read_from.notes[0]
+    # As a spreadsheet program stores them: the result of one formula, and then an empty text as the result of each.
+    one = (rb"(LEN.A2.</f>)<v(></v>| ?/>)", rb"\1<v>3</v>")
+    empty = (rb'(<c r="C[23]")([^>]*>)', rb'\1 t="str"\2')
+    for name, (pattern, stored) in {"b.xlsx": one, "c.xlsx": empty}.items():
+        with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(tmp_path / name, "w") as computed:
+            for part in book.namelist():
+                computed.writestr(part, re.sub(pattern, stored, book.read(part)))
+        assert read(tmp_path, name, (tmp_path / name).read_bytes()).notes == ()
 
 
 def test_without_pyarrow_parquet_is_refused_with_what_to_install(

@@ -62,8 +62,8 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
             )
         if cell := _formula_without_result(source, origin, chosen):
             notes.append(
-                f"the file has no results of its formulas, such as that in cell {cell}, so these cells are read as "
-                "empty; open it in a spreadsheet program and save it there"
+                f"formulas in the first rows, such as that in cell {cell}, have no results in the file and are read as "
+                "empty cells; open it in a spreadsheet program and save it there"
             )
         yield from record_tables(records, origin, reading, rows, notes)
 
@@ -219,10 +219,11 @@ def _unreadable(origin: str, error: Exception) -> UserError:
 def _formula_without_result(source: str | BinaryIO, origin: str, sheet: Any) -> str | None:
     """The first cell with a formula, if no formula in the first rows of a sheet has a result in the file; else None.
 
-    Programs that write workbooks without computing them, such as openpyxl, store no results.
+    Programs that write workbooks without computing them, such as openpyxl, store no results. An empty text is a result.
     """
-    results = list(islice(sheet.iter_rows(values_only=True), _SPREAD))
-    if not any(None in row for row in results):
+    found = list(islice(sheet.iter_rows(), _SPREAD))
+    results = [[cell.value is not None or cell.data_type == "str" for cell in row] for row in found]
+    if all(map(all, results)):
         return None
     first = None
     try:
@@ -230,7 +231,7 @@ def _formula_without_result(source: str | BinaryIO, origin: str, sheet: Any) -> 
             for cells, row in zip(book[sheet.title].iter_rows(), results, strict=False):
                 for cell, result in zip(cells, row, strict=False):
                     if cell.data_type == "f":
-                        if result is not None:
+                        if result:
                             return None
                         first = first or str(cell.coordinate)
     except Exception:  # openpyxl raises many kinds for a formula that it cannot parse; only the note is lost
