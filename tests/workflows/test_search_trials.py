@@ -11,6 +11,7 @@ import pytest
 from support.searches import RATES, GoesOn, rows_of, trials_by
 
 from featherweight.errors import UserError
+from featherweight.hints import caller
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import TARGETS, Choices, SearchSpace
 from featherweight.run.lock import only_user
@@ -130,7 +131,8 @@ def test_a_full_memory_ends_the_trial_and_not_the_search(
         monkeypatch.setattr(
             training_process, "train_for_validation", lambda *_, e=error, **__: (_ for _ in ()).throw(e)
         )
-        training_process._train(tiny_recipe().to_toml(), tmp_path / "trial", Pipe(), False)  # type: ignore[arg-type]
+        pipe: Any = Pipe()
+        training_process._train(tiny_recipe().to_toml(), tmp_path / "trial", pipe, False, caller())
     assert [kind for kind, _ in sent] == ["no memory", "no memory", "no memory", "failed"]
 
     class Answers:
