@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.searches import RATES, GoesOn, rows_of, trials_by
+from support.searches import RATES, GoesOn, rows_of, searched, trials_by
 
 from featherweight.errors import UserError
 from featherweight.hints import caller
@@ -19,7 +19,7 @@ from featherweight.workflows import search as module
 from featherweight.workflows import training_process
 from featherweight.workflows.search import run_search
 from featherweight.workflows.search_proposal import Searched, without_test_rows
-from featherweight.workflows.search_study import Search, open_study, storage_url
+from featherweight.workflows.search_study import open_study, storage_url
 from featherweight.workflows.training_process import Ended, Stopped, train_for_validation, train_in_a_process
 from featherweight.workflows.weigh import weigh
 
@@ -60,9 +60,8 @@ def test_by_log_loss_the_lowest_result_is_the_best(
 def test_a_trial_that_is_killed_before_it_has_values_is_tried_again(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    searched = Searched.of(without_test_rows(tiny_recipe()), RATES)
-    search = Search(searched, tiny_recipe(), tmp_path / "out", storage_url(None, tmp_path / "out"), 2)
-    open_study(search).ask()  # the values of the recipe wait for it, but no key has been asked for
+    study = open_study(searched(tiny_recipe(), tmp_path / "out"))
+    study.ask()  # the values of the recipe wait for it, but no key has been asked for
     tried = trials_by(monkeypatch, lambda call, *_: call / 10)
     run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
     assert tried.folders == ["0001", "0002"]
@@ -151,8 +150,8 @@ def test_layers_that_the_backbone_lacks_are_refused_before_any_trial(tiny_recipe
 
 
 def test_without_a_section_only_targets_that_fit_are_tried(tiny_recipe: Any, tmp_path: Path) -> None:
-    searched = Searched.of(without_test_rows(tiny_recipe(budget=500)))
-    assert searched.space.keys[TARGETS] == Choices(("query+value", "value"))
+    space = Searched.of(without_test_rows(tiny_recipe(budget=500))).space
+    assert space.keys[TARGETS] == Choices(("query+value", "value"))
     with pytest.raises(UserError, match=r"'all', 'attention', 'query.value', 'value' do not fit budget = 50, not even"):
         run_search(tiny_recipe(budget=50), tmp_path / "out")
     assert not (tmp_path / "out").exists()
